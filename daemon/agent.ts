@@ -1,0 +1,166 @@
+import type { InferResult, InputRow, ModelHandle } from "../models/inference.ts";
+import type { Clock } from "./clock.ts";
+import type { Delivery, Settled } from "./delivery.ts";
+import type { Ledger } from "./ledger.ts";
+import { Pass } from "./pass.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** What the agent needs of its readings' memory, with a window or without one. */
+export interface Readings {
+  /** Takes one event's values; says whether it came in time. */
+  insert(key: string, values: Delivery["values"], timeMs: number, arrivalMs: number): "accepted" | "late" | "future";
+  /** The row of a pass for this key, or why there is none. */
+  row(key: string): OpenRow;
+  /** Keys with accepted readings since the last call. */
+  keysWithNews(): Iterable<string>;
+  readonly keys: number;
+}
+
+export type OpenRow =
+  | { readonly ok: true; readonly values: InputRow; readonly fields: InputRow; readonly coverage: number; readonly count: number; readonly endMs: number }
+  | { readonly ok: false; readonly reason: string };
+
+/** Remembers event ids, so that a message that comes twice is one decision. */
+export interface Seen {
+  has(id: string): boolean;
+  add(id: string): void;
+}
+
+/** Where passes go for their answers. */
+export interface Answers {
+  submit(request: Pass): void;
+}
+
+/** Durable traces of what was accepted, in the transaction of what comes after it. */
+export interface Journal {
+  reading(key: string, delivery: Delivery): void;
+  seen(id: string): void;
+  /** Calls back when everything noted so far is on disk. */
+  onDurable(settled: Settled): void;
+}
+
+/** What is fixed about an agent while its generation runs. */
+export interface AgentSpec {
+  readonly name: string;
+  readonly priority: 0 | 1 | 2 | 3;
+  readonly opensOnEvent: boolean;
+  readonly deadlineMs: number;
+  /** Readings go to the journal; without it a sender is acknowledged when the reading is in memory. */
+  readonly journaled: boolean;
+  readonly model: ModelHandle | undefined;
+  readonly inputNames: readonly string[];
+}
+
+export interface AgentDeps {
+  readonly clock: Clock;
+  readonly readings: Readings;
+  readonly seen: Seen | undefined;
+  readonly answers: Answers;
+  readonly journal: Journal;
+  readonly recorder: Recorder;
+}
+
+const NO_ANSWER: InferResult = { ok: true, answer: {}, batch: 1, queueUs: 0, inferUs: 0 };
+
+/** One configured loop: accepted deliveries open passes, passes get answers, answers become decisions. */
+export class Agent {
+  readonly spec: AgentSpec;
+  readonly ledger: Ledger;
+  readonly #deps: AgentDeps;
+  readonly #open = new Set<Pass>();
+
+  constructor(spec: AgentSpec, ledger: Ledger, deps: AgentDeps) {
+    this.spec = spec;
+    this.ledger = ledger;
+    this.#deps = deps;
+    ledger.inFlight = () => this.#open.size;
+  }
+
+  get inFlight(): number {
+    return this.#open.size;
+  }
+
+  /** A delivery that passed the door. Its sender is released when what became of it is on disk. */
+  accept(delivery: Delivery): void {
+    const { seen, readings, journal, recorder } = this.#deps;
+    const { eventId, key, receivedMs } = delivery;
+    if (seen !== undefined && eventId !== undefined) {
+      if (seen.has(eventId)) return this.#end(delivery, "duplicate");
+      seen.add(eventId);
+      journal.seen(eventId);
+    }
+    const outcome = readings.insert(key, delivery.values, delivery.eventTimeMs, receivedMs);
+    if (outcome === "late") return this.#end(delivery, "late");
+    if (outcome === "future") return this.#end(delivery, "invalid", "futureTimestamp");
+    this.ledger.ended("accepted", receivedMs);
+    recorder.alive(key, delivery);
+    if (this.spec.journaled) journal.reading(key, delivery);
+    if (this.spec.opensOnEvent) this.#openPass(key, delivery);
+    else if (delivery.settled !== undefined) {
+      if (this.spec.journaled) journal.onDurable(delivery.settled);
+      else delivery.settled.release();
+    }
+  }
+
+  /** A pass for each key that has news: agents that open by time. */
+  tick(): void {
+    for (const key of this.#deps.readings.keysWithNews()) this.#openPass(key, undefined);
+  }
+
+  /** What was refused at the door, with the reason; for shed ones the fallback is taken. */
+  refuse(delivery: Delivery, end: "shed" | "coalesced" | "invalid", reason: string): void {
+    if (end === "shed") this.#deps.recorder.fallback(delivery, `shed:${reason}`);
+    this.#end(delivery, end, end === "coalesced" ? undefined : reason);
+  }
+
+  #end(delivery: Delivery, end: "duplicate" | "late" | "invalid" | "coalesced" | "shed", reason?: string): void {
+    this.ledger.ended(end, delivery.receivedMs, reason);
+    this.#deps.recorder.ended(delivery, end, reason);
+    if (delivery.settled !== undefined) this.#deps.journal.onDurable(delivery.settled);
+  }
+
+  #openPass(key: string, delivery: Delivery | undefined): void {
+    const { readings, clock, journal } = this.#deps;
+    const row = readings.row(key);
+    if (!row.ok && !row.reason.startsWith("stale")) {
+      // Not enough to go on yet (coverage, a source that was never heard): no pass, and the roll-up says how often.
+      this.ledger.note(`notOpened:${row.reason}`, clock.wallMs());
+      if (delivery?.settled !== undefined) journal.onDurable(delivery.settled);
+      return;
+    }
+    const pass = this.#pass(key, delivery, row);
+    this.ledger.opened();
+    this.#open.add(pass);
+    if (!row.ok) this.settled(pass, { ok: false, reason: "inputInvalid", detail: row.reason });
+    else if (pass.model === undefined) this.settled(pass, NO_ANSWER);
+    else this.#deps.answers.submit(pass);
+  }
+
+  #pass(key: string, delivery: Delivery | undefined, row: OpenRow): Pass {
+    const { clock } = this.#deps;
+    const openedBootMs = clock.bootMs();
+    return new Pass(this, {
+      model: this.spec.model,
+      row: row.ok ? row.values : [],
+      priority: this.spec.priority,
+      deadlineBootMs: openedBootMs + this.spec.deadlineMs,
+      key,
+      eventId: delivery?.eventId,
+      eventTimeMs: delivery?.eventTimeMs ?? (row.ok ? row.endMs : clock.wallMs()),
+      receivedMs: delivery?.receivedMs ?? clock.wallMs(),
+      openedBootMs,
+      coverage: row.ok ? row.coverage : 0,
+      windowCount: row.ok ? row.count : 0,
+      fields: row.ok ? row.fields : undefined,
+      trace: delivery?.trace,
+      settledBy: delivery?.settled,
+    });
+  }
+
+  /** The answer of a pass, or why there is none: the decision is made and goes to the log. */
+  settled(pass: Pass, result: InferResult): void {
+    this.#deps.recorder.decide(pass, result);
+    this.#open.delete(pass);
+    if (pass.settledBy !== undefined) this.#deps.journal.onDurable(pass.settledBy);
+  }
+}

@@ -1,0 +1,11 @@
+/** What a command may touch of the process: main gives the real ones, tests their own. */
+export interface Io {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  /** Standard output is a terminal: align, colour, show progress. */
+  readonly terminal: boolean;
+  readonly columns: number;
+  /** Aborted by SIGINT or SIGTERM. */
+  readonly stop: AbortSignal;
+}

@@ -1,0 +1,42 @@
+import { Command, CommanderError } from "commander";
+import { EXIT_DONE, EXIT_USAGE } from "../errors.ts";
+import { version } from "../version.ts";
+import type { Io } from "./io.ts";
+
+/** One verb: adds itself to the program; its work is loaded only when it is called. */
+type AddVerb = (program: Command, run: RunVerb) => void;
+/** Runs a verb's work and keeps its exit status. */
+export type RunVerb = (work: () => Promise<number>) => Promise<void>;
+
+/** Parses the arguments and runs one verb. Resolves with the exit status: 0 done, 1 failed, 2 usage, 78 configuration. */
+export async function program(args: readonly string[], io: Io): Promise<number> {
+  let status = EXIT_DONE;
+  const root = new Command("holdfast");
+  root
+    .description("Turns sensor events into decisions on the gateway, and writes every one down.")
+    .version(version(), "-V, --version")
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .showHelpAfterError("(holdfast --help lists the verbs)")
+    .showSuggestionAfterError(true);
+  const run: RunVerb = async (work) => {
+    status = await work();
+  };
+  for (const add of await verbs()) add(io)(root, run);
+  try {
+    await root.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 || error.code === "commander.help" ? EXIT_DONE : EXIT_USAGE;
+  }
+  return status;
+}
+
+/** The verbs in the order in which --help shows them. */
+async function verbs(): Promise<readonly ((io: Io) => AddVerb)[]> {
+  const files = await Promise.all([
+    import("./run.ts"),
+    import("./status.ts"),
+  ]);
+  return files.map((file) => file.verb);
+}

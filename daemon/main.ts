@@ -1,0 +1,31 @@
+#!/usr/bin/env node
+import { program } from "./commands/program.ts";
+import { exitStatus } from "./errors.ts";
+import { explainError } from "./commands/failure.ts";
+
+const stop = new AbortController();
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  process.on(name, () => {
+    // A second signal leaves at once: the person means it.
+    if (stop.signal.aborted) process.exit(name === "SIGINT" ? 130 : 143);
+    stop.abort(name);
+  });
+}
+// `holdfast decisions | head` closes the pipe early; that is no failure.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+
+const io = {
+  environment: process.env,
+  out: (text: string) => void process.stdout.write(text),
+  err: (text: string) => void process.stderr.write(text),
+  terminal: process.stdout.isTTY === true,
+  columns: process.stdout.columns ?? 100,
+  stop: stop.signal,
+};
+
+try {
+  process.exitCode = await program(process.argv.slice(2), io);
+} catch (error) {
+  io.err(explainError(error));
+  process.exitCode = exitStatus(error);
+}

@@ -1,0 +1,69 @@
+import type { InferRequest, InferResult, InputRow, ModelHandle } from "../models/inference.ts";
+import type { Settled } from "./delivery.ts";
+
+/** What a pass needs of its agent when the answer is there. */
+export interface PassOwner {
+  settled(pass: Pass, result: InferResult): void;
+}
+
+/**
+ * One trip through an agent, from the opened row to the durable decision. It is itself the request to the inference
+ * host: an object a pass, and no closure.
+ */
+export class Pass implements InferRequest {
+  readonly model: ModelHandle;
+  readonly row: InputRow;
+  readonly priority: 0 | 1 | 2 | 3;
+  readonly deadlineBootMs: number;
+  readonly owner: PassOwner;
+  readonly key: string;
+  readonly eventId: string | undefined;
+  readonly eventTimeMs: number;
+  readonly receivedMs: number;
+  readonly openedBootMs: number;
+  readonly coverage: number;
+  readonly windowCount: number;
+  readonly fields: InputRow | undefined;
+  readonly trace: string | undefined;
+  /** Told when the decision is on disk: the sender's acknowledgement hangs on it. */
+  readonly settledBy: Settled | undefined;
+
+  constructor(owner: PassOwner, opened: OpenedPass) {
+    this.owner = owner;
+    this.model = opened.model as ModelHandle;
+    this.row = opened.row;
+    this.priority = opened.priority;
+    this.deadlineBootMs = opened.deadlineBootMs;
+    this.key = opened.key;
+    this.eventId = opened.eventId;
+    this.eventTimeMs = opened.eventTimeMs;
+    this.receivedMs = opened.receivedMs;
+    this.openedBootMs = opened.openedBootMs;
+    this.coverage = opened.coverage;
+    this.windowCount = opened.windowCount;
+    this.fields = opened.fields;
+    this.trace = opened.trace;
+    this.settledBy = opened.settledBy;
+  }
+
+  settle(result: InferResult): void {
+    this.owner.settled(this, result);
+  }
+}
+
+export interface OpenedPass {
+  readonly model: ModelHandle | undefined;
+  readonly row: InputRow;
+  readonly priority: 0 | 1 | 2 | 3;
+  readonly deadlineBootMs: number;
+  readonly key: string;
+  readonly eventId: string | undefined;
+  readonly eventTimeMs: number;
+  readonly receivedMs: number;
+  readonly openedBootMs: number;
+  readonly coverage: number;
+  readonly windowCount: number;
+  readonly fields: InputRow | undefined;
+  readonly trace: string | undefined;
+  readonly settledBy: Settled | undefined;
+}
