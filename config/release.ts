@@ -1,0 +1,24 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { agentSchema } from "./agents.ts";
+import { modelSchema } from "./models.ts";
+import { policyRuleSchema } from "./policy.ts";
+import { toolSchema } from "./tools.ts";
+
+const name = z.string().regex(/^[A-Za-z0-9][\w.-]*$/);
+
+/** What is active together, and what the fleet may change: a generation's four sections. */
+export const releaseSchema = z.strictObject({
+  agents: z.record(name, agentSchema).default({}),
+  models: z.record(name, modelSchema).default({}),
+  tools: z.record(name, toolSchema).default({}),
+  policy: z.array(policyRuleSchema).default([]),
+});
+export type ReleaseConfig = z.infer<typeof releaseSchema>;
+
+/** SHA-256 over the files' paths and digests, in order of path: over source bytes, so that a new default changes nothing. */
+export function generationDigest(files: readonly { readonly path: string; readonly sha256: string }[]): string {
+  const hash = createHash("sha256");
+  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) hash.update(`${file.path}\0${file.sha256}\n`);
+  return hash.digest("hex");
+}
