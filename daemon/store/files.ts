@@ -1,0 +1,26 @@
+import { join } from "node:path";
+
+/** What lies in the data directory. */
+export interface StoreFiles {
+  readonly directory: string;
+  readonly records: string;
+  readonly control: string;
+  readonly controlCopy: string;
+  readonly lock: string;
+  readonly lockOwner: string;
+  readonly position: string;
+  readonly ballast: string;
+}
+
+export function storeFiles(directory: string): StoreFiles {
+  return {
+    directory,
+    records: join(directory, "records.db"),
+    control: join(directory, "control.db"),
+    controlCopy: join(directory, "control.db.bak"),
+    lock: join(directory, "lock.db"),
+    lockOwner: join(directory, "lock.pid"),
+    position: join(directory, "position.json"),
+    ballast: join(directory, "ballast"),
+  };
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync } from "node:fs";
+import type { StartReason } from "../../sync/kinds.ts";
+import type { Gap, StreamHead } from "../../sync/records.ts";
+import { ControlStore } from "./control-store.ts";
+import { startReason } from "./discontinuity.ts";
+import { StoreError } from "./errors.ts";
+import { type StoreFiles, storeFiles } from "./files.ts";
+import { lockDirectory } from "./lock.ts";
+import type { WriterStart } from "./messages.ts";
+import { openRecords } from "./open-records.ts";
+import { type Position, readPosition } from "./position.ts";
+import { type Salvaged, salvage } from "./salvage.ts";
+import type { Database } from "./sqlite-writer.ts";
+import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
+
+/** Everything that is known before the new epoch's first record is written. */
+export interface Opening {
+  readonly files: StoreFiles;
+  readonly lock: Database;
+  readonly control: ControlStore;
+  readonly database: Database;
+  readonly id: string;
+  readonly ordinal: number;
+  readonly previous: string | undefined;
+  readonly previousHeads: StreamHead[];
+  readonly reason: StartReason;
+  readonly gap: Gap | undefined;
+  readonly lastN: number;
+  readonly notes: string[];
+  readonly salvaged: Salvaged | undefined;
+}
+
+/** Takes the directory, opens both databases, and finds out what happened since the last time. */
+export function openStore(start: WriterStart): Opening {
+  const files = storeFiles(start.directory);
+  makeDirectory(files.directory);
+  const lock = lockDirectory(files);
+  let control: ControlStore | undefined;
+  try {
+    control = new ControlStore(files, start.wallMs);
+    return openLog(start, files, lock, control);
+  } catch (error) {
+    control?.close();
+    lock.close();
+    throw error;
+  }
+}
+
+function openLog(start: WriterStart, files: StoreFiles, lock: Database, control: ControlStore): Opening {
+  const meta = control.state().meta;
+  const position = readPosition(files.position);
+  const known = knownPosition(position, Number(meta.ordinal ?? 0));
+  const opened = openRecords(files, start.wallMs, known !== undefined, meta.suspect === "yes");
+  const { database } = opened;
+  if (meta.suspect === "yes") control.change({ kind: "meta", name: "suspect", value: "" });
+  const salvaged = opened.aside === undefined ? undefined : salvage(opened.aside, database, opened.notes);
+  const previous = lastEpoch(database);
+  const last = lastRecord(database);
+  const reason = startReason({
+    previous,
+    lastN: last?.n ?? 0,
+    known,
+    quarantined: opened.aside !== undefined,
+    bootId: start.bootId,
+    fingerprint: start.fingerprint,
+  });
+  const ordinal = Math.max(previous?.ordinal ?? 0, known?.ordinal ?? 0) + 1;
+  return {
+    files,
+    lock,
+    control,
+    database,
+    id: randomBytes(8).toString("hex"),
+    ordinal,
+    previous: previous?.id ?? (position?.epoch || undefined),
+    previousHeads: previous === undefined ? [] : headsOf(database, previous.ordinal),
+    reason,
+    gap: gapOf(reason, last?.wallMs, position?.wallMs, start.wallMs),
+    lastN: Math.max(last?.n ?? 0, known?.n ?? 0),
+    notes: [...control.notes, ...opened.notes],
+    salvaged,
+  };
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o750 });
+  } catch (cause) {
+    throw new StoreError("STORE_UNUSABLE", { directory: path }, { cause });
+  }
+}
+
+function knownPosition(
+  position: Position | undefined,
+  controlOrdinal: number,
+): { ordinal: number; n: number } | undefined {
+  if (position !== undefined && position.ordinal >= controlOrdinal) return { ordinal: position.ordinal, n: position.n };
+  return controlOrdinal === 0 ? undefined : { ordinal: controlOrdinal, n: position?.n ?? 0 };
+}
+
+/** The time of which nothing is known: from the last thing that is on disk until now. */
+function gapOf(
+  reason: StartReason,
+  lastMs: number | undefined,
+  positionMs: number | undefined,
+  nowMs: number,
+): Gap | undefined {
+  if (reason === "first" || reason === "clean") return undefined;
+  const isBehind = reason === "restored" || reason === "truncated" || reason === "recovered";
+  const newest = isBehind ? (lastMs ?? positionMs) : Math.max(lastMs ?? 0, positionMs ?? 0);
+  const from = Math.floor(Math.min(newest ?? nowMs, nowMs));
+  return { from, to: Math.floor(nowMs), reason };
+}

@@ -1,0 +1,197 @@
+import { z } from "zod";
+import { SyncError } from "./errors.ts";
+import { type RecordKind, recordKinds, startReasons } from "./kinds.ts";
+
+export { type RecordKind, type Stream, streamNames } from "./kinds.ts";
+
+const wallMs = z.number().int();
+const hex16 = z.string().regex(/^[0-9a-f]{16}$/);
+const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
+const scalar = z.union([z.number(), z.string(), z.boolean(), z.null()]);
+const answerValue = z.union([scalar, z.array(z.union([z.number(), z.null()]))]);
+
+/** What every record says first. A reader keeps the fields it does not know: the schemas are loose on purpose. */
+function record<K extends RecordKind, S extends z.ZodRawShape>(kind: K, shape: S) {
+  return z.looseObject({ v: z.literal(1), kind: z.literal(kind), id: z.uuid(), ...shape });
+}
+
+export const decisionSchema = record("decision", {
+  agent: z.string(),
+  key: z.string(),
+  eventId: z.string().optional(),
+  eventTime: wallMs,
+  receivedAt: wallMs,
+  decidedAt: wallMs,
+  generation: hex16,
+  arm: z.string(),
+  model: z.object({ name: z.string(), version: z.number().int(), digest: hex32 }).optional(),
+  inputs: z.record(z.string(), scalar),
+  fields: z.record(z.string(), scalar).optional(),
+  window: z.object({ coverage: z.number(), count: z.number().int() }).optional(),
+  state: z.record(z.string(), z.unknown()).optional(),
+  answer: z.record(z.string(), answerValue).optional(),
+  rules: z.array(z.object({ id: z.string(), fired: z.boolean(), why: z.string() })),
+  source: z.enum(["answer", "none", "fallback", "silence", "cache", "cascade"]),
+  reason: z.string().optional(),
+  samplingProbability: z.number().gt(0).max(1).optional(),
+  trace: z.string().optional(),
+  batch: z.number().int().optional(),
+  latencyUs: z.tuple([z.number(), z.number(), z.number()]),
+  clock: z.object({ bootMs: z.number(), trust: z.string() }),
+});
+
+const deadline = z.object({ bootMs: z.number(), wallMs });
+
+export const intentSchema = record("intent", {
+  decision: z.uuid(),
+  rule: z.string(),
+  tool: z.string(),
+  arguments: z.record(z.string(), z.unknown()),
+  class: z.enum(["notify", "reversible", "consequential", "critical"]),
+  verdict: z.object({ effect: z.string(), rules: z.array(z.string()) }),
+  executeBefore: deadline,
+  idempotencyKey: z.string(),
+});
+
+export const outcomeSchema = record("outcome", {
+  intent: z.uuid(),
+  state: z.string(),
+  reason: z.string().optional(),
+  latencyMs: z.number().optional(),
+  readback: z.unknown().optional(),
+});
+
+export const approvalSchema = record("approval", {
+  proposal: z.string(),
+  decision: z.enum(["approved", "rejected", "expired"]),
+  by: z.string().optional(),
+  at: wallMs,
+});
+
+export const modeSchema = record("mode", {
+  scope: z.string(),
+  from: z.string(),
+  to: z.string(),
+  by: z.string(),
+  at: wallMs,
+});
+
+export const latchSchema = record("latch", {
+  latched: z.boolean(),
+  why: z.string(),
+  by: z.string(),
+  nonce: z.string().optional(),
+  at: wallMs,
+});
+
+/** A chain value, or null where what lay there could not be read any more. */
+const chainValue = z.union([z.string().regex(/^[0-9a-f]{64}$/), z.null()]);
+
+export const dropSchema = record("drop", {
+  epoch: z.number().int(),
+  epochId: hex16,
+  stream: z.number().int(),
+  from: z.number().int(),
+  to: z.number().int(),
+  rows: z.number().int(),
+  bytes: z.number().int(),
+  chainBefore: chainValue,
+  chainAfter: chainValue,
+  reason: z.enum(["age", "size", "unreadable"]),
+  at: wallMs,
+});
+
+export const rollupSchema = record("rollup", {
+  agent: z.string(),
+  minute: wallMs,
+  counters: z.record(z.string(), z.number()),
+  firstN: z.number().int().optional(),
+  lastN: z.number().int().optional(),
+});
+
+export const healthSchema = record("health", {
+  what: z.string(),
+  at: wallMs,
+  detail: z.record(z.string(), z.unknown()).optional(),
+});
+
+export const transitionSchema = record("transition", {
+  generation: hex16,
+  from: z.string(),
+  to: z.string(),
+  at: wallMs,
+});
+
+/** How far a stream of an epoch has come: its last seq and the chain value there. */
+const head = z.object({ stream: z.number().int(), seq: z.number().int(), chain: chainValue });
+export type StreamHead = z.infer<typeof head>;
+
+export const gapSchema = z.object({ from: wallMs, to: wallMs, reason: z.string() });
+export type Gap = z.infer<typeof gapSchema>;
+
+export const epochStartSchema = record("epochStart", {
+  epoch: hex16,
+  ordinal: z.number().int(),
+  previous: hex16.optional(),
+  previousHeads: z.array(head),
+  bootId: z.string(),
+  fingerprint: z.string(),
+  startedAt: wallMs,
+  startedBootMs: z.number(),
+  reason: z.enum(startReasons),
+  gap: gapSchema.optional(),
+  notes: z.array(z.string()),
+});
+
+export const epochCloseSchema = record("epochClose", { ordinal: z.number().int(), heads: z.array(head), at: wallMs });
+export const chainHeadSchema = record("chainHead", { ordinal: z.number().int(), heads: z.array(head), at: wallMs });
+export const feedbackSchema = record("feedback", {
+  decision: z.uuid(),
+  label: z.unknown(),
+  by: z.string(),
+  at: wallMs,
+});
+export const profileSchema = record("profile", { model: z.string(), from: wallMs, to: wallMs });
+
+/** The schema of each kind's body. */
+export const recordSchemas = {
+  decision: decisionSchema,
+  intent: intentSchema,
+  outcome: outcomeSchema,
+  approval: approvalSchema,
+  mode: modeSchema,
+  latch: latchSchema,
+  drop: dropSchema,
+  rollup: rollupSchema,
+  health: healthSchema,
+  transition: transitionSchema,
+  epochStart: epochStartSchema,
+  epochClose: epochCloseSchema,
+  chainHead: chainHeadSchema,
+  feedback: feedbackSchema,
+  profile: profileSchema,
+} as const satisfies Record<RecordKind, z.ZodType>;
+
+export type Decision = z.infer<typeof decisionSchema>;
+export type Drop = z.infer<typeof dropSchema>;
+export type Rollup = z.infer<typeof rollupSchema>;
+export type EpochStart = z.infer<typeof epochStartSchema>;
+export type EpochClose = z.infer<typeof epochCloseSchema>;
+export type ChainHead = z.infer<typeof chainHeadSchema>;
+export type Health = z.infer<typeof healthSchema>;
+
+/** Reads one line of the log, of whatever kind. Throws when it is none, or of a kind that is newer than this version. */
+export function parseRecord(line: string): { readonly kind: RecordKind; readonly body: unknown } {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new SyncError("SYNC_RECORD_INVALID", { reason: "not JSON" }, { cause });
+  }
+  const kind = typeof value === "object" && value !== null && "kind" in value ? value.kind : undefined;
+  if (typeof kind !== "string" || !Object.hasOwn(recordKinds, kind))
+    throw new SyncError("SYNC_RECORD_UNKNOWN", { kind });
+  const parsed = recordSchemas[kind as RecordKind].safeParse(value);
+  if (!parsed.success) throw new SyncError("SYNC_RECORD_INVALID", { kind, issues: parsed.error.issues });
+  return { kind: kind as RecordKind, body: parsed.data };
+}
