@@ -1,7 +1,6 @@
 /** The number of each stream; its order is the order in which records matter. */
 export const streams = { safety: 0, decisions: 1, quiet: 2, telemetry: 3 } as const;
 export type Stream = 0 | 1 | 2 | 3;
-export const streamNames = ["safety", "decisions", "quiet", "telemetry"] as const;
 
 /** The number of each kind as the log stores it. Numbers are never used again for something else. */
 export const recordKinds = {

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { SyncError } from "./errors.ts";
 import { type RecordKind, recordKinds, startReasons } from "./kinds.ts";
 
-export { type RecordKind, type Stream, streamNames } from "./kinds.ts";
+/** The names of the streams, by number. */
+export const streamNames = ["safety", "decisions", "quiet", "telemetry"] as const;
 
 const wallMs = z.number().int();
 const hex16 = z.string().regex(/^[0-9a-f]{16}$/);
