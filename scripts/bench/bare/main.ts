@@ -1,0 +1,104 @@
+// The bare loop: the least program of the daemon's shape. It takes every message on trust, holds no acknowledgement
+// back and remembers nothing; what it reaches is the ceiling that the daemon is measured against.
+import { spawn } from "node:child_process";
+import type { Duplex } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import mqtt from "mqtt";
+import { FrameReader, MAX_ROWS } from "./frames.ts";
+
+interface Event {
+  readonly key: string;
+  readonly ts: number;
+  readonly [field: string]: number | string;
+}
+
+export interface BareOptions {
+  readonly url: string;
+  readonly topic: string;
+  readonly qos: 0 | 1;
+  readonly model: string;
+  readonly database: string;
+  readonly fields: readonly string[];
+}
+
+const options = JSON.parse(process.argv[2] as string) as BareOptions;
+const { fields } = options;
+const width = fields.length;
+
+const host = spawn(
+  process.execPath,
+  [fileURLToPath(new URL("./host.js", import.meta.url)), options.model, String(width)],
+  {
+    stdio: ["ignore", "inherit", "inherit", "pipe"],
+  },
+);
+const pipe = host.stdio[3] as Duplex;
+const writer = new Worker(new URL("./writer.js", import.meta.url), { workerData: options.database });
+
+let waiting: Event[] = [];
+let isFlushDue = false;
+/** Frames at the host, in order. */
+const atHost: { events: Event[]; rows: number[][] }[] = [];
+
+function flush(): void {
+  isFlushDue = false;
+  const events = waiting;
+  if (events.length === 0) return;
+  waiting = [];
+  const frame = Buffer.allocUnsafeSlow(4 + 4 * events.length * width);
+  frame.writeUInt32LE(events.length, 0);
+  const values = new Float32Array(frame.buffer, 4, events.length * width);
+  const rows: number[][] = [];
+  let at = 0;
+  for (const event of events) {
+    const row: number[] = [];
+    for (const field of fields) {
+      const value = event[field] as number;
+      row.push(value);
+      values[at++] = value;
+    }
+    rows.push(row);
+  }
+  atHost.push({ events, rows });
+  pipe.write(frame);
+}
+
+const reader = new FrameReader(1, (scores) => {
+  const { events, rows } = atHost.shift() as { events: Event[]; rows: number[][] };
+  const times: number[] = [];
+  const bodies: string[] = [];
+  for (let at = 0; at < events.length; at++) {
+    const event = events[at] as Event;
+    times.push(event.ts);
+    bodies.push(JSON.stringify({ key: event.key, time: event.ts, inputs: rows[at], answer: scores[at] }));
+  }
+  writer.postMessage({ times, bodies });
+});
+pipe.on("data", (chunk: Buffer) => reader.push(chunk));
+
+const client = mqtt.connect(options.url, {
+  protocolVersion: 5,
+  reconnectPeriod: 0,
+  properties: { receiveMaximum: 1024 },
+});
+client.on("connect", () => {
+  (client.stream as import("node:net").Socket).setNoDelay(true);
+  client.subscribe(options.topic, { qos: options.qos }, () => console.log(JSON.stringify({ event: "ready" })));
+});
+client.on("message", (_topic, payload) => {
+  waiting.push(JSON.parse(payload.toString()) as Event);
+  if (waiting.length >= MAX_ROWS) flush();
+  else if (!isFlushDue) {
+    isFlushDue = true;
+    setImmediate(flush);
+  }
+});
+
+process.once("SIGTERM", () => {
+  client.end(true, () => {
+    flush();
+    pipe.end();
+    pipe.once("close", () => writer.postMessage("end"));
+  });
+});

@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import Sqlite from "better-sqlite3";
+
+/** What the log says about the messages of a run, found by the time that names each message. */
+export interface RowSummary {
+  /** Messages with a row. */
+  readonly messages: number;
+  /** Rows beyond the first of a message. */
+  readonly twice: number;
+  /** Rows whose answer did not come from the model. */
+  readonly unanswered: number;
+  /** Monotonic microseconds at which the row of message i was durable; 0 without a row. */
+  readonly durableUs: Float64Array;
+}
+
+/** Reads the commits that the clock noted: pairs of newest row and time. */
+export function readCommits(file: string): Float64Array {
+  const bytes = readFileSync(file);
+  return new Float64Array(
+    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + (bytes.byteLength & ~15)) as ArrayBuffer,
+  );
+}
+
+/** Joins the rows with the commits that made them durable. */
+export function readRows(database: string, commits: Float64Array, firstTimeMs: number, count: number): RowSummary {
+  const durableUs = new Float64Array(count);
+  let messages = 0;
+  let twice = 0;
+  let unanswered = 0;
+  let commit = 0;
+  const file = new Sqlite(database, { readonly: true });
+  for (const row of file.prepare("SELECT n, body FROM record ORDER BY n").raw().iterate() as Iterable<
+    [number, string]
+  >) {
+    const [n, body] = row;
+    const at = timeOf(body) - firstTimeMs;
+    if (!(at >= 0 && at < count)) continue;
+    while (commit < commits.length && (commits[commit] as number) < n) commit += 2;
+    if (durableUs[at] !== 0) twice += 1;
+    else messages += 1;
+    if (durableUs[at] === 0) durableUs[at] = commits[commit + 1] ?? Number.NaN;
+    if (body.includes('"source":"fallback"')) unanswered += 1;
+  }
+  file.close();
+  return { messages, twice, unanswered, durableUs };
+}
+
+const TIMES = ['"eventTime":', '"time":'];
+
+function timeOf(body: string): number {
+  for (const name of TIMES) {
+    const at = body.indexOf(name);
+    if (at >= 0) return Number.parseInt(body.slice(at + name.length, at + name.length + 13), 10);
+  }
+  return Number.NaN;
+}
