@@ -1,0 +1,193 @@
+import type { InferResult } from "../models/inference.ts";
+import type { RecordKind } from "../sync/records.ts";
+import { type DecisionForm, type DecisionLine, decisionWriter, type RuleLine } from "./body.ts";
+import type { Clock } from "./clock.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Histogram } from "./histogram.ts";
+import type { Ledger } from "./ledger.ts";
+import type { Pass } from "./pass.ts";
+
+/** What the rules of an agent say of one pass. */
+export interface RuleVerdict {
+  readonly rules: readonly RuleLine[];
+  readonly fired: boolean;
+  /** State of the rules before the pass, as JSON; empty when there is none. */
+  readonly stateBefore: string;
+  /** Something changed that a person may want to see although nothing fired. */
+  readonly changed: boolean;
+}
+
+export interface AgentRules {
+  evaluate(pass: Pass, answer: NonNullable<DecisionLine["answer"]>, nowMs: number): RuleVerdict;
+  /** The edge of "no answer": true when it begins with this pass. */
+  fallbackBegins(key: string): boolean;
+  fallbackEnds(key: string): boolean;
+}
+
+export interface LogSink {
+  append(record: { stream: 0 | 1 | 2 | 3; kind: RecordKind; agent: number; id: string; wallMs: number; body: string }): void;
+  commitNow(): void;
+}
+
+export interface RecorderDeps {
+  readonly clock: Clock;
+  readonly log: LogSink;
+  readonly rules: AgentRules;
+  readonly ledger: Ledger;
+  readonly newId: (wallMs: number) => string;
+  readonly random: () => number;
+}
+
+export interface RecorderOptions {
+  readonly form: DecisionForm;
+  readonly agentNumber: number;
+  readonly quiet: "all" | "changes" | "sample";
+  readonly probability: number;
+  /** Decisions of safety and action agents do not wait to be written together. */
+  readonly prompt: boolean;
+  readonly latency: Histogram;
+}
+
+const DECISIONS = 1;
+const QUIET = 2;
+const NO_RULES: readonly RuleLine[] = [];
+const EMPTY_VERDICT: RuleVerdict = { rules: NO_RULES, fired: false, stateBefore: "", changed: false };
+
+/** Turns answers into decisions, and decisions into lines of the log: all of them counted, the quiet ones as configured. */
+export class Recorder {
+  readonly #deps: RecorderDeps;
+  readonly #options: RecorderOptions;
+  readonly #write: (line: DecisionLine) => string;
+
+  constructor(deps: RecorderDeps, options: RecorderOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#write = decisionWriter(options.form);
+  }
+
+  /** The end of a pass. */
+  decide(pass: Pass, result: InferResult): void {
+    const { clock, rules, ledger } = this.#deps;
+    const startedMs = performance.now();
+    const nowMs = clock.wallMs();
+    if (!result.ok) {
+      this.#fallbackPass(pass, result.detail === undefined ? result.reason : `${result.reason}: ${result.detail}`, nowMs);
+      return;
+    }
+    const verdict = rules.evaluate(pass, result.answer, nowMs);
+    const ends = rules.fallbackEnds(pass.key);
+    const source = this.#options.form.model === undefined ? "none" : "answer";
+    if (verdict.fired) for (const rule of verdict.rules) if (rule.fired) ledger.note(`fired:${rule.id}`, nowMs);
+    ledger.decided(nowMs, verdict.fired ? "fired" : "quiet");
+    const reason = ends ? "fallback ends" : undefined;
+    const isNews = verdict.fired || ends;
+    const probability = isNews ? 1 : this.#chance(verdict.changed);
+    if (probability > 0) {
+      this.#append(pass, { verdict, source, reason, probability, nowMs, startedMs, result }, isNews ? DECISIONS : QUIET);
+    }
+    this.#options.latency.add(nowMs - pass.receivedMs);
+  }
+
+  /** A fallback without a pass: the delivery was shed before it could open one. */
+  fallback(delivery: Delivery, reason: string): void {
+    const nowMs = this.#deps.clock.wallMs();
+    if (!this.#deps.rules.fallbackBegins(delivery.key)) return;
+    this.#deps.ledger.note("fallbackBegins", nowMs);
+    this.edge(delivery.key, "fallback", reason, nowMs, delivery);
+  }
+
+  /** A decision that no pass opened: a key falls silent or speaks again, a fallback begins at the door. */
+  edge(key: string, source: "fallback" | "silence", reason: string, nowMs: number, delivery?: Delivery): void {
+    const { clock, newId, log } = this.#deps;
+    const id = newId(nowMs);
+    const body = this.#write({
+      id,
+      key,
+      eventId: delivery?.eventId,
+      eventTimeMs: delivery?.eventTimeMs ?? nowMs,
+      receivedMs: delivery?.receivedMs ?? nowMs,
+      decidedMs: nowMs,
+      bootMs: Math.round(clock.bootMs()),
+      trust: clock.trust(),
+      inputs: [],
+      fields: undefined,
+      coverage: 0,
+      windowCount: 0,
+      state: "",
+      answer: undefined,
+      rules: NO_RULES,
+      source,
+      reason,
+      probability: 1,
+      trace: delivery?.trace,
+      batch: 1,
+      queueUs: 0,
+      inferUs: 0,
+      decideUs: 0,
+    });
+    log.append({ stream: DECISIONS, kind: "decision", agent: this.#options.agentNumber, id, wallMs: nowMs, body });
+    if (this.#options.prompt) log.commitNow();
+  }
+
+  #fallbackPass(pass: Pass, reason: string, nowMs: number): void {
+    const { rules, ledger } = this.#deps;
+    const begins = rules.fallbackBegins(pass.key);
+    ledger.decided(nowMs, "fallback");
+    ledger.note(`fallback:${reason.split(":", 1)[0]}`, nowMs);
+    const probability = begins ? 1 : this.#chance(false);
+    if (probability === 0) return;
+    const failed: InferResult = { ok: true, answer: {}, batch: 1, queueUs: 0, inferUs: 0 };
+    this.#append(pass, { verdict: EMPTY_VERDICT, source: "fallback", reason, probability, nowMs, startedMs: performance.now(), result: failed }, begins ? DECISIONS : QUIET);
+  }
+
+  /** The probability with which this quiet pass is written down: 0 when the dice said no. */
+  #chance(changed: boolean): number {
+    const { quiet, probability } = this.#options;
+    if (quiet === "all") return 1;
+    if (quiet === "changes") return changed ? 1 : 0;
+    return this.#deps.random() < probability ? probability : 0;
+  }
+
+  #append(pass: Pass, made: Made, stream: 1 | 2): void {
+    const { clock, newId, log } = this.#deps;
+    const { nowMs, result, verdict } = made;
+    const id = newId(nowMs);
+    const body = this.#write({
+      id,
+      key: pass.key,
+      eventId: pass.eventId,
+      eventTimeMs: pass.eventTimeMs,
+      receivedMs: pass.receivedMs,
+      decidedMs: nowMs,
+      bootMs: Math.round(clock.bootMs()),
+      trust: clock.trust(),
+      inputs: pass.row,
+      fields: pass.fields,
+      coverage: pass.coverage,
+      windowCount: pass.windowCount,
+      state: verdict.stateBefore,
+      answer: made.source === "answer" ? result.answer : undefined,
+      rules: verdict.rules,
+      source: made.source,
+      reason: made.reason,
+      probability: made.probability,
+      trace: pass.trace,
+      batch: result.batch,
+      queueUs: Math.round(result.queueUs),
+      inferUs: Math.round(result.inferUs),
+      decideUs: Math.round((performance.now() - made.startedMs) * 1000),
+    });
+    log.append({ stream, kind: "decision", agent: this.#options.agentNumber, id, wallMs: nowMs, body });
+    if (this.#options.prompt) log.commitNow();
+  }
+}
+
+interface Made {
+  readonly verdict: RuleVerdict;
+  readonly source: "answer" | "none" | "fallback";
+  readonly reason: string | undefined;
+  readonly probability: number;
+  readonly nowMs: number;
+  readonly startedMs: number;
+  readonly result: Extract<InferResult, { ok: true }>;
+}

@@ -1,0 +1,73 @@
+import type { Deliveries, Passes } from "./ledger.ts";
+
+/** What `holdfast status --json` prints. */
+export interface Status {
+  readonly version: string;
+  readonly mode: string;
+  readonly latched: boolean;
+  readonly ready: boolean;
+  readonly uptimeSeconds: number;
+  readonly epoch: number;
+  readonly generation: { readonly id: string; readonly origin: string };
+  readonly deliveries: Deliveries;
+  readonly passes: Passes;
+  readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
+  readonly sinceStart: { readonly deliveries: number; readonly passes: number };
+  readonly agents: readonly AgentStatus[];
+  readonly models: readonly ModelLine[];
+  readonly store: StoreLine;
+  readonly hosts: readonly HostLine[];
+  readonly bus: BusLine;
+  readonly lastGood: boolean;
+}
+
+export interface AgentStatus {
+  readonly name: string;
+  readonly priority: string;
+  readonly model: string | null;
+  readonly keys: number;
+  readonly evicted: number;
+  readonly deliveries: Deliveries;
+  readonly passes: Passes;
+  readonly decided: number;
+  readonly fired: number;
+  readonly fallbacks: number;
+  /** Event received to decision made, since the start, from a histogram with steps of 10 %. */
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+export interface ModelLine {
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly state: string;
+  readonly reason?: string;
+  readonly strikes: number;
+  readonly lane: string;
+}
+
+export interface HostLine {
+  readonly pid: number | null;
+  readonly lane: string;
+  readonly restarts: number;
+  readonly residentBytes: number;
+  readonly state: string;
+}
+
+export interface StoreLine {
+  readonly path: string;
+  readonly bytes: number;
+  readonly walBytes: number;
+  readonly records: number;
+  readonly state: string;
+  readonly reason?: string;
+}
+
+export interface BusLine {
+  readonly kind: string;
+  readonly address: string;
+  readonly connected: boolean;
+  readonly reason?: string;
+  readonly heldAcknowledgements: number;
+}

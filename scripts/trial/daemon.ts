@@ -1,0 +1,128 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { callDaemon } from "../../daemon/api/control-client.ts";
+import type { Status } from "../../daemon/status.ts";
+
+const mainPath = fileURLToPath(new URL("../../daemon/main.js", import.meta.url));
+
+export interface LogLine {
+  readonly event?: string;
+  readonly msg: string;
+  readonly level: string;
+  readonly bus?: string;
+  readonly [field: string]: unknown;
+}
+
+/** A running `holdfast run`, as a user starts it. */
+export interface RunningDaemon {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly bus: string;
+  readonly lines: readonly LogLine[];
+  status(): Promise<Status>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+  /** kill -9; resolves when the process is gone. */
+  kill(): Promise<void>;
+}
+
+/** Starts the daemon and waits for its `ready` line. Throws with its output when it ends instead. */
+export async function startDaemon(config: string, data: string, wrapper: readonly string[] = []): Promise<RunningDaemon> {
+  const command = [...wrapper, process.execPath, mainPath, "run", "--config", config, "--data", data];
+  const child = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
+  const lines: LogLine[] = [];
+  let errors = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
+  const ready = new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (text) => {
+      const line = JSON.parse(text) as LogLine;
+      lines.push(line);
+      if (line.event === "ready") resolve(String(line.bus));
+    });
+    child.once("exit", (code, signal) => reject(new Error(`the daemon ended (${code ?? signal}) before it was ready\n${errors}${lines.map((line) => JSON.stringify(line)).join("\n")}`)));
+  });
+  const bus = await ready;
+  const gone = once(child, "exit");
+  return {
+    child,
+    pid: child.pid as number,
+    bus,
+    lines,
+    status: async () => (await callDaemon({ dataDirectory: data, verb: "status" })) as Status,
+    stop: async () => {
+      child.kill("SIGTERM");
+      return ((await gone) as [number | null])[0];
+    },
+    kill: async () => {
+      child.kill("SIGKILL");
+      await gone;
+    },
+  };
+}
+
+/** Runs a verb of the command line and returns what it printed. */
+export function holdfast(args: readonly string[]): string {
+  return execFileSync(process.execPath, [mainPath, ...args], { encoding: "utf8", maxBuffer: 1 << 30, stdio: ["ignore", "pipe", "pipe"] });
+}
+
+export function temporaryFolder(name: string): string {
+  return mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export interface Mosquitto {
+  readonly url: string;
+  readonly port: number;
+  readonly child: ChildProcess;
+  stop(): Promise<void>;
+}
+
+/** Debian's mosquitto on a free port of loopback, with sessions kept in memory. */
+export async function startMosquitto(folder: string, inFlight = 20): Promise<Mosquitto> {
+  const port = await freePort();
+  const file = join(folder, "mosquitto.conf");
+  writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages ${inFlight}\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_type none\n`);
+  const child = spawn("mosquitto", ["-c", file], { stdio: "ignore", env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin` } });
+  await listening(port);
+  return {
+    url: `mqtt://127.0.0.1:${port}`,
+    port,
+    child,
+    stop: async () => {
+      const gone = once(child, "exit");
+      child.kill("SIGTERM");
+      await gone;
+    },
+  };
+}
+
+/** Waits until something listens on the port: asked of the kernel, so nothing is connected for it. */
+async function listening(port: number): Promise<void> {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, "0")} 00000000:0000 0A`;
+  for (let attempt = 0; attempt < 500; attempt++) {
+    if (readFileSync("/proc/net/tcp", "latin1").includes(wanted)) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`nothing listens on port ${port}`);
+}
+
+/** Resident memory of a process in bytes. */
+export function residentBytes(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * 4096;
+}

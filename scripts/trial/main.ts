@@ -1,0 +1,36 @@
+import { parseArgs } from "node:util";
+import type { Trial } from "./trial.ts";
+
+/** Every trial by name; `npm run trial` without a name lists them. */
+const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
+  feed: () => import("./feed.ts"),
+  kill: () => import("./kill.ts"),
+  models: () => import("./models.ts"),
+  hostile: () => import("./hostile.ts"),
+  keys: () => import("./keys.ts"),
+  disk: () => import("./disk.ts"),
+  damage: () => import("./damage.ts"),
+};
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { rounds: { type: "string" }, json: { type: "boolean", default: false }, bus: { type: "string" }, keep: { type: "boolean", default: false } },
+});
+const [name] = positionals;
+const load = name === undefined ? undefined : trials[name];
+if (load === undefined) {
+  console.error(`usage: npm run trial -- NAME [--rounds N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`);
+  process.exit(2);
+}
+const { trial } = await load();
+const result = await trial({
+  rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+  bus: values.bus === "embedded" ? "embedded" : values.bus === "external" ? "external" : undefined,
+  keep: values.keep,
+  say: (line) => console.error(line),
+});
+if (values.json) console.log(JSON.stringify(result));
+else for (const [title, figure] of Object.entries(result.figures)) console.log(`${title.padEnd(48)} ${typeof figure === "string" ? figure : JSON.stringify(figure)}`);
+for (const failure of result.failures) console.log(`FAILED ${failure}`);
+console.log(result.failures.length === 0 ? `trial ${name}: held` : `trial ${name}: ${result.failures.length} failures`);
+process.exit(result.failures.length === 0 ? 0 : 1);
