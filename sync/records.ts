@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { SyncError } from "./errors.ts";
-import { type RecordKind, recordKinds, startReasons } from "./kinds.ts";
+import { type RecordKind as Kind, recordKinds, startReasons } from "./kinds.ts";
 
 /** The names of the streams, by number. */
 export const streamNames = ["safety", "decisions", "quiet", "telemetry"] as const;
@@ -12,7 +12,7 @@ const scalar = z.union([z.number(), z.string(), z.boolean(), z.null()]);
 const answerValue = z.union([scalar, z.array(z.union([z.number(), z.null()]))]);
 
 /** What every record says first. A reader keeps the fields it does not know: the schemas are loose on purpose. */
-function record<K extends RecordKind, S extends z.ZodRawShape>(kind: K, shape: S) {
+function record<K extends Kind, S extends z.ZodRawShape>(kind: K, shape: S) {
   return z.looseObject({ v: z.literal(1), kind: z.literal(kind), id: z.uuid(), ...shape });
 }
 
@@ -171,7 +171,9 @@ export const recordSchemas = {
   chainHead: chainHeadSchema,
   feedback: feedbackSchema,
   profile: profileSchema,
-} as const satisfies Record<RecordKind, z.ZodType>;
+} as const satisfies Record<Kind, z.ZodType>;
+
+export type RecordKind = keyof typeof recordSchemas;
 
 export type Decision = z.infer<typeof decisionSchema>;
 export type Drop = z.infer<typeof dropSchema>;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
 import { ControlStore } from "./control-store.ts";
@@ -51,17 +51,22 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
   const meta = control.state().meta;
   const position = readPosition(files.position);
   const known = knownPosition(position, Number(meta.ordinal ?? 0));
+  const interrupted = meta.salvaging ?? "";
+  // What a salvage that was cut short had copied is less than what it can be copied from.
+  if (interrupted !== "" && existsSync(interrupted)) removeDatabase(files.records);
   const opened = openRecords(files, start.wallMs, known !== undefined, meta.suspect === "yes");
   const { database } = opened;
   if (meta.suspect === "yes") control.change({ kind: "meta", name: "suspect", value: "" });
-  const salvaged = opened.aside === undefined ? undefined : salvage(opened.aside, database, opened.notes);
+  const aside = opened.aside ?? (interrupted !== "" && existsSync(interrupted) ? interrupted : undefined);
+  if (aside !== undefined) control.change({ kind: "meta", name: "salvaging", value: aside });
+  const salvaged = aside === undefined ? undefined : salvage(aside, database, opened.notes);
   const previous = lastEpoch(database);
   const last = lastRecord(database);
   const reason = startReason({
     previous,
     lastN: last?.n ?? 0,
     known,
-    quarantined: opened.aside !== undefined,
+    quarantined: aside !== undefined,
     bootId: start.bootId,
     fingerprint: start.fingerprint,
   });
@@ -81,6 +86,10 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     notes: [...control.notes, ...opened.notes],
     salvaged,
   };
+}
+
+function removeDatabase(path: string): void {
+  for (const part of ["", "-wal", "-shm"]) rmSync(path + part, { force: true });
 }
 
 function makeDirectory(path: string): void {

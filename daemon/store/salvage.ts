@@ -1,17 +1,203 @@
+import { recordKinds } from "../../sync/kinds.ts";
+import type { StreamHead } from "../../sync/records.ts";
+import { dropBody } from "./bodies.ts";
+import { bodyHash } from "./heads.ts";
 import type { LogTables } from "./log-tables.ts";
-import type { Database } from "./sqlite-writer.ts";
+import { type Database, openForSalvage, type Statement } from "./sqlite-writer.ts";
+
+const CHUNK_ROWS = 512;
+const BUDGET_MS = 20_000;
+const MOST_HOLES = 1000;
+const SMALL_TABLES = [
+  "epoch",
+  "agent",
+  "total",
+  "tally",
+  "dropped",
+  "gap",
+  "ruleState",
+  "windowCheckpoint",
+  "reading",
+  "seen",
+  "ageMark",
+] as const;
 
 export interface Salvaged {
   readonly rows: number;
 }
 
-export function salvage(_aside: string, _into: Database, _notes: string[]): Salvaged {
-  return { rows: 0 };
+type Row = Record<string, unknown> & { n: number; body: string; hash: Buffer };
+
+/** Copies what can still be read of a database that was set aside into the new one. What it left out, it notes. */
+export function salvage(aside: string, into: Database, notes: string[]): Salvaged {
+  let from: Database;
+  try {
+    from = openForSalvage(aside);
+    from.prepare("SELECT count(*) FROM sqlite_schema").get();
+  } catch (error) {
+    notes.push(`nothing could be read of it: ${error instanceof Error ? error.message : String(error)}`);
+    return { rows: 0 };
+  }
+  const copied = SMALL_TABLES.filter((table) => copyTable(from, into, table, notes));
+  into.prepare("INSERT OR REPLACE INTO meta SELECT 'lifeMs', coalesce(max(lifeMs), 0) FROM ageMark").run();
+  const rows = copyRecords(from, into, notes);
+  if (!copied.includes("total") || !copied.includes("tally")) sumRollups(into, notes);
+  from.close();
+  notes.push(`${rows} records were saved`);
+  return { rows };
 }
 
+/** True when the table was read to its end. */
+function copyTable(from: Database, into: Database, table: string, notes: string[]): boolean {
+  let insert: Statement | undefined;
+  into.exec("BEGIN");
+  try {
+    for (const row of from.prepare(`SELECT * FROM ${table}`).raw().iterate() as Iterable<unknown[]>) {
+      insert ??= into.prepare(`INSERT OR IGNORE INTO ${table} VALUES (${row.map(() => "?").join(", ")})`);
+      insert.run(...row);
+    }
+    return true;
+  } catch (error) {
+    notes.push(
+      `the table ${table} could be read in part only: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return false;
+  } finally {
+    into.exec("COMMIT");
+  }
+}
+
+/** Row by row where it must be: what can not be read is left out, and so is what does not fit its hash. */
+function copyRecords(from: Database, into: Database, notes: string[]): number {
+  const page = from.prepare("SELECT * FROM record WHERE n >= ? AND n < ? ORDER BY n");
+  const insert = into.prepare(
+    "INSERT OR IGNORE INTO record VALUES (@n, @epoch, @stream, @seq, @id, @kind, @agent, @wallMs, @body, @hash)",
+  );
+  const [first, last] = rangeOf(from);
+  const endsAt = performance.now() + BUDGET_MS;
+  let copied = 0;
+  const take = (low: number, high: number): void => {
+    const rows = readRange(page, low, high);
+    if (rows === undefined && high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      take(low, middle);
+      take(middle, high);
+      return;
+    }
+    for (const row of rows ?? []) if (isWhole(row)) copied += insert.run(row).changes;
+  };
+  for (let n = first; n <= last; n += CHUNK_ROWS) {
+    if (performance.now() > endsAt) {
+      notes.push(
+        `after ${BUDGET_MS / 1000} s the copying stopped; records from ${n} on are in the file that was set aside`,
+      );
+      break;
+    }
+    into.exec("BEGIN");
+    take(n, n + CHUNK_ROWS);
+    into.exec("COMMIT");
+  }
+  return copied;
+}
+
+function readRange(page: Statement, low: number, high: number): Row[] | undefined {
+  try {
+    return page.all(low, high) as Row[];
+  } catch {
+    // A page of the file that can not be read: the caller halves the range.
+    return undefined;
+  }
+}
+
+function isWhole(row: Row): boolean {
+  return typeof row.body === "string" && Buffer.isBuffer(row.hash) && bodyHash(row.body).equals(row.hash);
+}
+
+function rangeOf(from: Database): [number, number] {
+  try {
+    const row = from.prepare("SELECT min(n) AS first, max(n) AS last FROM record").get() as {
+      first: number;
+      last: number;
+    };
+    return [row.first ?? 1, row.last ?? 0];
+  } catch {
+    // Not even the edges of the table: nothing can be found by number.
+    return [1, 0];
+  }
+}
+
+/** Without the table of totals, they are the sums of the roll-ups that were saved. */
+function sumRollups(into: Database, notes: string[]): void {
+  const sums = new Map<number, Record<string, number>>();
+  const rows = into.prepare("SELECT agent, body FROM record WHERE kind = ?").all(recordKinds.rollup);
+  for (const row of rows as { agent: number; body: string }[]) {
+    const sum = sums.get(row.agent) ?? {};
+    sums.set(row.agent, sum);
+    const { counters } = JSON.parse(row.body) as { counters: Record<string, number> };
+    for (const [counter, n] of Object.entries(counters)) sum[counter] = (sum[counter] ?? 0) + n;
+  }
+  into.exec("DELETE FROM total; DELETE FROM tally;");
+  const put = into.prepare("INSERT INTO total VALUES (?, ?)");
+  for (const [agent, counters] of sums) put.run(agent, JSON.stringify(counters));
+  notes.push("the totals were counted again from the roll-ups that were saved");
+}
+
+interface Hole {
+  readonly epoch: number;
+  readonly stream: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** In the new epoch's first transaction: a drop record for each run of records that was lost with the old file. */
 export function recordHoles(
-  _database: Database,
-  _tables: LogTables,
-  _salvaged: Salvaged | undefined,
-  _wallMs: number,
-): void {}
+  database: Database,
+  tables: LogTables,
+  salvaged: Salvaged | undefined,
+  wallMs: number,
+): void {
+  if (salvaged === undefined) return;
+  const idOf = database.prepare("SELECT lower(hex(id)) FROM epoch WHERE ordinal = ?").pluck();
+  for (const hole of [...innerHoles(database, tables.heads), ...tailHoles(database)].slice(0, MOST_HOLES)) {
+    const { epoch, stream, from, to } = hole;
+    const epochId = (idOf.get(epoch) as string | undefined) ?? "0000000000000000";
+    const unknown = { bytes: 0, chainBefore: null, chainAfter: null, reason: "unreadable" } as const;
+    const drop = { epoch, epochId, stream, from, to, rows: to - from + 1, ...unknown, at: Math.floor(wallMs) };
+    tables.write(0, "drop", wallMs, (id) => dropBody(id, drop));
+  }
+}
+
+function innerHoles(database: Database, heads: LogTables["heads"]): Hole[] {
+  // The running epoch has no holes; it is the one that `heads` counts.
+  if (heads.seq(0) === 0) return [];
+  return database
+    .prepare(
+      `SELECT epoch, stream, before + 1 AS "from", seq - 1 AS "to" FROM (
+         SELECT epoch, stream, seq, lag(seq, 1, coalesce(
+           (SELECT toSeq FROM dropped WHERE dropped.epoch = record.epoch AND dropped.stream = record.stream), 0))
+           OVER (PARTITION BY epoch, stream ORDER BY seq) AS before FROM record)
+       WHERE seq > before + 1`,
+    )
+    .all() as Hole[];
+}
+
+/** Rows that a saved chain head tells of, beyond the last one that was saved. */
+function tailHoles(database: Database): Hole[] {
+  const heads = database.prepare("SELECT epoch, body FROM record WHERE kind IN (?, ?) ORDER BY n");
+  const furthest = new Map<string, Hole>();
+  const rows = heads.all(recordKinds.chainHead, recordKinds.epochClose) as { epoch: number; body: string }[];
+  for (const row of rows) {
+    for (const head of (JSON.parse(row.body) as { heads: StreamHead[] }).heads) {
+      furthest.set(`${row.epoch}/${head.stream}`, { epoch: row.epoch, stream: head.stream, from: 0, to: head.seq });
+    }
+  }
+  const last = database.prepare("SELECT max(seq) FROM record WHERE epoch = ? AND stream = ?").pluck();
+  const dropped = database.prepare("SELECT toSeq FROM dropped WHERE epoch = ? AND stream = ?").pluck();
+  return [...furthest.values()]
+    .map((hole) => {
+      const seq = (last.get(hole.epoch, hole.stream) as number | null) ?? 0;
+      const gone = (dropped.get(hole.epoch, hole.stream) as number | undefined) ?? 0;
+      return { ...hole, from: Math.max(seq, gone) + 1 };
+    })
+    .filter((hole) => hole.from <= hole.to);
+}

@@ -85,6 +85,7 @@ export class Writer {
     crashpoint("epoch.after");
     this.#position(start.wallMs);
     control.change({ kind: "meta", name: "ordinal", value: String(ordinal) });
+    if (this.#opening.salvaged !== undefined) control.change({ kind: "meta", name: "salvaging", value: "" });
     crashpoint("position.after");
     this.#ballast.take();
     const epoch: EpochInfo = { id, ordinal, previous, reason, startedWallMs: start.wallMs, gap, notes };
