@@ -32,7 +32,7 @@ export async function startBroker(folder: string, inFlight: number): Promise<Bro
   writeFileSync(file, `${lines.join("\n")}\n`);
   const child = spawn("mosquitto", ["-c", file], {
     stdio: "ignore",
-    env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin` },
+    env: { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` },
   });
   await listening(child, port);
   return {

@@ -14,7 +14,7 @@ interface Database {
   exec(sql: string): Database;
 }
 
-const path = process.env["BENCH_COMMITS"];
+const path = process.env.BENCH_COMMITS;
 /** Written after so many commits, or after so long. */
 const BUFFERED = 256;
 const FLUSH_MS = 100;

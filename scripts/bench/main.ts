@@ -1,0 +1,156 @@
+import { cpus, loadavg, release } from "node:os";
+import { Command } from "commander";
+import { judge, type Phase, phases, type Round } from "./bars.ts";
+import { IN_FLIGHT } from "./broker.ts";
+import { measureRun, type RunFigures } from "./measure.ts";
+import { type BenchModel, readModel } from "./model.ts";
+import type { ProgramName } from "./program.ts";
+import { barsText, figuresText } from "./report.ts";
+import { runSoak } from "./soak.ts";
+
+interface Options {
+  readonly rounds: string;
+  readonly quick?: boolean;
+  readonly only: string;
+  readonly qos: string;
+  readonly program: string;
+  readonly messages?: string;
+  readonly seconds?: string;
+  readonly inFlight: string;
+  readonly model?: string;
+  readonly profile?: string;
+  readonly json?: boolean;
+}
+
+const PER_SECOND = 1000;
+const KEYS = 64;
+const PACED_DELAY_MS = 25;
+
+/** The ceiling and Holdfast in turns; who goes first changes with each round, so that a drift of the machine evens out. */
+async function runRounds(options: Options): Promise<void> {
+  const wanted = options.only.split(",");
+  for (const name of wanted)
+    if (!(phases as readonly string[]).includes(name))
+      throw new Error(`--only knows ${phases.join(", ")}, not ${name}`);
+  const model = readModel(options.model);
+  const say = options.json ? console.error : console.log;
+  say(machineText());
+  const rounds: Round[] = [];
+  for (let round = 1; round <= (options.quick ? 1 : Number(options.rounds)); round++) {
+    for (const qos of options.qos.split(",").map(Number) as (0 | 1)[]) {
+      rounds.push(await runRound(options, wanted as Phase[], model, qos, round, say));
+    }
+  }
+  const verdicts = judge(rounds);
+  if (options.json) console.log(JSON.stringify({ machine: machine(), options, rounds, verdicts }));
+  else
+    console.log(
+      `\nMedians of ${options.quick ? 1 : options.rounds} rounds\n\n${figuresText(rounds)}\n\n${barsText(verdicts)}`,
+    );
+}
+
+interface Step {
+  readonly program: ProgramName;
+  readonly phase: Phase;
+}
+
+async function runRound(
+  options: Options,
+  wanted: readonly Phase[],
+  model: BenchModel,
+  qos: 0 | 1,
+  round: number,
+  say: (text: string) => void,
+): Promise<Round> {
+  const programs: ProgramName[] = round % 2 === 1 ? ["bare", "holdfast"] : ["holdfast", "bare"];
+  const steps: Step[] = phases
+    .flatMap((phase) => programs.map((program) => ({ program, phase })))
+    // Prompt commits are a setting of Holdfast's; the bare loop has only one way, measured as paced.
+    .map((step) => (step.program === "bare" && step.phase === "prompt" ? { ...step, phase: "paced" as const } : step))
+    .filter(
+      (step, at, all) => all.findIndex((other) => other.program === step.program && other.phase === step.phase) === at,
+    )
+    .filter(
+      ({ program, phase }) =>
+        wanted.includes(phase) || (program === "bare" && phase === "paced" && wanted.includes("prompt")),
+    )
+    .filter(({ program }) => options.program.split(",").includes(program));
+  const made: { bare: Record<string, RunFigures>; holdfast: Record<string, RunFigures> } = { bare: {}, holdfast: {} };
+  for (const { program, phase } of steps) {
+    const figures = await runStep(options, model, qos, program, phase);
+    made[program][phase] = figures;
+    say(stepText(round, qos, program, phase, figures));
+  }
+  return { qos, round, ...made };
+}
+
+async function runStep(
+  options: Options,
+  model: BenchModel,
+  qos: 0 | 1,
+  program: ProgramName,
+  phase: Phase,
+): Promise<RunFigures> {
+  const messages = Number(options.messages ?? (options.quick ? 60_000 : 300_000));
+  const seconds = Number(options.seconds ?? (options.quick ? 15 : 60));
+  const { figures } = await measureRun({
+    program,
+    qos,
+    perSecond: phase === "flood" ? 0 : PER_SECOND,
+    count: phase === "flood" ? messages : seconds * PER_SECOND,
+    commitDelayMs: phase === "prompt" ? 0 : PACED_DELAY_MS,
+    model,
+    inFlight: Number(options.inFlight),
+    keys: KEYS,
+    profileFolder: options.profile,
+  });
+  return figures;
+}
+
+function stepText(round: number, qos: 0 | 1, program: ProgramName, phase: Phase, figures: RunFigures): string {
+  const text =
+    phase === "flood"
+      ? `${Math.round(figures.perSecond)} decisions/s, ${figures.cpuUsPerDecision.toFixed(1)} µs CPU each`
+      : `p50 ${figures.p50Ms.toFixed(2)} ms, p99 ${figures.p99Ms.toFixed(2)} ms, ${(100 * figures.cores).toFixed(1)} % CPU, ${Math.round(figures.pssBytes / 1e6)} MB`;
+  const flaws = [
+    figures.lost > 0 ? `${figures.lost} messages without a decision` : "",
+    figures.twice > 0 ? `${figures.twice} decisions more than messages` : "",
+    figures.unanswered > 0 ? `${figures.unanswered} decisions without the model's answer` : "",
+  ].filter((flaw) => flaw !== "");
+  return `round ${round} QoS ${qos} ${program} ${phase}: ${text}${flaws.length > 0 ? ` (${flaws.join(", ")})` : ""}`;
+}
+
+function machine(): Record<string, unknown> {
+  return { cpu: cpus()[0]?.model, cores: cpus().length, kernel: release(), node: process.version, load: loadavg()[0] };
+}
+
+function machineText(): string {
+  const { cpu, cores, kernel, node } = machine();
+  const busy =
+    (loadavg()[0] as number) > 0.5 ? "; the machine is BUSY with other work, so trust ratios more than figures" : "";
+  return `${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}${busy}`;
+}
+
+const program = new Command("bench").description("Holdfast against the bare loop of its shape, on mosquitto");
+program
+  .option("--rounds <n>", "interleaved rounds", "5")
+  .option("--quick", "one round, fewer messages: for a first look, not for figures")
+  .option("--only <phases>", "flood, paced, prompt", phases.join(","))
+  .option("--qos <levels>", "0, 1 or both", "0,1")
+  .option("--program <names>", "bare, holdfast or both", "bare,holdfast")
+  .option("--messages <n>", "messages of a flood (default 300000)")
+  .option("--seconds <n>", "length of a run at 1,000/s (default 60)")
+  .option("--in-flight <n>", "the broker's max_inflight_messages and the publisher's limit", String(IN_FLIGHT))
+  .option("--model <folder>", "another model than the tests' autoencoder")
+  .option("--profile <folder>", "write CPU profiles of all processes and threads there")
+  .option("--json", "all figures of all runs, for machines")
+  .action(runRounds);
+program
+  .command("soak")
+  .description("1,000 messages a second for a while: is anything growing?")
+  .option("--minutes <n>", "how long", "20")
+  .option("--qos <level>", "0 or 1", "1")
+  .option("--model <folder>", "another model than the tests' autoencoder")
+  .option("--out <folder>", "where soak.csv and soak.svg go", "docs/benchmarks")
+  .action(runSoak);
+await program.parseAsync();
