@@ -119,7 +119,10 @@ export class MachineReader {
   }
 }
 
-/** A meter for `loopDelayMs`: each call says the longest delay since the last one, over the timer's own tick. */
+/**
+ * A meter for `loopDelayMs`: each call says the longest delay since the last one, over the timer's own tick. A delay
+ * that begins within one tick of a call goes unseen: the histogram needs a tick to start from.
+ */
 export function loopDelayMeter(): { read(): number; stop(): void } {
   const resolution = 20;
   const histogram = monitorEventLoopDelay({ resolution });
