@@ -4,6 +4,7 @@ import { judge, type Phase, phases, type Round } from "./bars.ts";
 import { IN_FLIGHT } from "./broker.ts";
 import { measureRun, type RunFigures } from "./measure.ts";
 import { type BenchModel, readModel } from "./model.ts";
+import { printProfiles } from "./profile.ts";
 import type { ProgramName } from "./program.ts";
 import { barsText, figuresText } from "./report.ts";
 import { runSoak } from "./soak.ts";
@@ -153,4 +154,11 @@ program
   .option("--model <folder>", "another model than the tests' autoencoder")
   .option("--out <folder>", "where soak.csv and soak.svg go", "docs/benchmarks")
   .action(runSoak);
+program
+  .command("profile")
+  .description("what the CPU profiles of a folder say, most expensive first")
+  .argument("<folder>", "where --profile wrote them")
+  .option("--top <n>", "how many places", "30")
+  .option("--lines", "lines instead of functions")
+  .action(printProfiles);
 await program.parseAsync();

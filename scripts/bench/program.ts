@@ -39,11 +39,16 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
   const dataFolder = join(options.folder, "data");
   mkdirSync(dataFolder, { recursive: true });
   const args = options.name === "bare" ? bareArguments(options, dataFolder) : holdfastArguments(options, dataFolder);
-  const preload = [`--import=${new URL("./commit-clock.js", import.meta.url).href}`];
-  if (options.profileFolder !== undefined) preload.push("--cpu-prof", `--cpu-prof-dir=${options.profileFolder}`);
+  const preload = ["./commit-clock.js", ...(options.profileFolder === undefined ? [] : ["./profiler.js"])];
+  const imports = preload.map((name) => `--import=${new URL(name, import.meta.url).href}`);
   const child = spawn(process.execPath, args, {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, NODE_OPTIONS: preload.join(" "), BENCH_COMMITS: options.commitsFile },
+    env: {
+      ...process.env,
+      NODE_OPTIONS: imports.join(" "),
+      BENCH_COMMITS: options.commitsFile,
+      BENCH_PROFILES: options.profileFolder,
+    },
   });
   const gone = once(child, "exit") as Promise<[number | null, string | null]>;
   const last: string[] = [];
