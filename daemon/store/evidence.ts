@@ -1,8 +1,16 @@
 import { recordKinds } from "../../sync/kinds.ts";
 import type { Drop, StreamHead } from "../../sync/records.ts";
+import { bodyHash } from "./heads.ts";
 import type { ReadDatabase } from "./sqlite-reader.ts";
 
 const PAGE_ROWS = 500;
+
+interface Witness {
+  readonly seq: number;
+  readonly kind: number;
+  readonly body: string;
+  readonly hash: Buffer;
+}
 
 /** A chain value that was written down, and by which record. */
 export interface WrittenHead {
@@ -38,15 +46,15 @@ export function readEvidence(database: ReadDatabase, ordinals: readonly number[]
   const all: EvidenceByStream = new Map();
   const kinds = [recordKinds.chainHead, recordKinds.epochClose, recordKinds.epochStart, recordKinds.drop];
   const page = database.prepare(
-    `SELECT seq, kind, body FROM record WHERE epoch = ? AND stream = 0 AND seq > ? AND kind IN (${kinds.join(", ")})
+    `SELECT seq, kind, body, hash FROM record WHERE epoch = ? AND stream = 0 AND seq > ? AND kind IN (${kinds.join(", ")})
      ORDER BY seq LIMIT ${PAGE_ROWS}`,
   );
   for (const [at, ordinal] of ordinals.entries()) {
     let seq = 0;
     for (;;) {
-      const rows = page.all(ordinal, seq) as { seq: number; kind: number; body: string }[];
+      const rows = page.all(ordinal, seq) as Witness[];
       for (const row of rows) {
-        take(all, row, ordinal, ordinals[at - 1]);
+        if (isWhole(row)) take(all, row, ordinal, ordinals[at - 1]);
         seq = row.seq;
       }
       if (rows.length < PAGE_ROWS) break;
@@ -59,12 +67,12 @@ export function readEvidence(database: ReadDatabase, ordinals: readonly number[]
   return all;
 }
 
-function take(
-  all: EvidenceByStream,
-  row: { seq: number; kind: number; body: string },
-  ordinal: number,
-  previous: number | undefined,
-): void {
+/** A witness that was tampered with is found bad itself; what it says must not accuse others. */
+function isWhole(row: Witness): boolean {
+  return typeof row.body === "string" && bodyHash(row.body).equals(row.hash);
+}
+
+function take(all: EvidenceByStream, row: Witness, ordinal: number, previous: number | undefined): void {
   let body: Record<string, unknown>;
   try {
     body = JSON.parse(row.body) as Record<string, unknown>;
@@ -86,7 +94,6 @@ function take(
     const one = evidenceFor(all, of, head.stream);
     one.heads.push({ seq: head.seq, chain: head.chain ?? undefined });
     if (isStart) one.finalSeq = head.seq;
-    else if (row.kind === recordKinds.epochClose) one.finalSeq ??= head.stream === 0 ? row.seq : head.seq;
+    else if (row.kind === recordKinds.epochClose) one.finalSeq ??= head.stream === 0 ? head.seq + 1 : head.seq;
   }
-  if (row.kind === recordKinds.epochClose) evidenceFor(all, ordinal, 0).finalSeq ??= row.seq;
 }

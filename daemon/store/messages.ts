@@ -161,6 +161,8 @@ export interface WriterFigures {
   readonly busyCheckpoints: number;
   readonly largestWalBytes: number;
   readonly droppedRows: number;
+  /** Of the writing connection; 2 is FULL. */
+  readonly synchronous: number;
 }
 
 export type ToWriter =

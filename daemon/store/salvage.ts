@@ -33,7 +33,7 @@ export function salvage(aside: string, into: Database, notes: string[]): Salvage
   let from: Database;
   try {
     from = openForSalvage(aside);
-    from.prepare("SELECT count(*) FROM sqlite_schema").get();
+    from.prepare("SELECT n FROM record LIMIT 1").get();
   } catch (error) {
     notes.push(`nothing could be read of it: ${error instanceof Error ? error.message : String(error)}`);
     return { rows: 0 };

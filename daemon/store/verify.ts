@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { kindName } from "../../sync/kinds.ts";
+import { kindName, recordKinds } from "../../sync/kinds.ts";
+import type { StreamHead } from "../../sync/records.ts";
 import { type Evidence, evidenceFor, readEvidence } from "./evidence.ts";
 import { bodyHash, firstChain, nextChain } from "./heads.ts";
 import { readPosition } from "./position.ts";
@@ -288,7 +289,7 @@ class StreamWalk {
   #contentOf(row: Row): string | undefined {
     if (typeof row.body !== "string") return "its body is no text";
     if (!bodyHash(row.body).equals(row.hash)) return "its body does not fit its hash";
-    let body: { id?: unknown; kind?: unknown; agent?: unknown };
+    let body: { id?: unknown; kind?: unknown; agent?: unknown; heads?: StreamHead[] };
     try {
       body = JSON.parse(row.body) as typeof body;
     } catch {
@@ -300,6 +301,9 @@ class StreamWalk {
     if (kind !== undefined && typeof body.kind === "string" && body.kind !== kind) return "its kind is another";
     const agent = this.#agents.get(row.agent) ?? "";
     if (typeof body.agent === "string" && body.agent !== agent) return "its agent is another";
+    const isHead = row.kind === recordKinds.chainHead || row.kind === recordKinds.epochClose;
+    const own = isHead ? body.heads?.find((head) => head.stream === this.#stream) : undefined;
+    if (own !== undefined && own.seq !== row.seq - 1) return `it was written as row ${own.seq + 1} of its stream`;
     return undefined;
   }
 

@@ -177,6 +177,7 @@ export class Writer {
       busyCheckpoints: this.#checkpointer.busyCount,
       largestWalBytes: this.#checkpointer.largestWalBytes,
       droppedRows: this.#retention.droppedRows,
+      synchronous: Number(this.#database.pragma("synchronous", { simple: true })),
     };
   }
 
