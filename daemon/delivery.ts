@@ -16,6 +16,7 @@ export interface Delivery {
   readonly values: FieldRow;
   readonly trace: string | undefined;
   readonly settled: Settled | undefined;
+  readonly topic: string | undefined;
 }
 
 /** Values of one event in the order of the agent's fields; undefined where this source has none. */

@@ -1,20 +1,19 @@
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import type { Command } from "commander";
-import { loadConfig, type LoadedConfig } from "../../config/load.ts";
+import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
-import { compose } from "../compose.ts";
+import { type Composed, compose } from "../compose.ts";
 import { ConfigInvalid, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
-import { loadLastGood, rememberLastGood } from "../last-good.ts";
+import { findLastGood, rememberLastGood } from "../last-good.ts";
 import { startAll, stopAll, withinDeadline } from "../lifecycle.ts";
 import { createLog, createTerminalLog, type Log } from "../log.ts";
 import { version } from "../version.ts";
-import { problemLines } from "./failure.ts";
 import { findConfig } from "./data.ts";
+import { painter } from "./format.ts";
 import { greeting } from "./greeting.ts";
 import type { Io } from "./io.ts";
 import type { RunVerb } from "./program.ts";
 import { logLine } from "./terminal-log.ts";
-import { painter } from "./format.ts";
 
 /** From SIGTERM to the end; the service manager waits a little longer. */
 const STOP_DEADLINE_MS = 18_000;
@@ -23,6 +22,13 @@ interface Options {
   readonly config?: string;
   readonly data?: string;
   readonly lastGood?: boolean;
+}
+
+interface Chosen {
+  readonly loaded: LoadedConfig;
+  readonly dataDirectory: string;
+  /** Mistakes of the file that the last good one stands in for. */
+  readonly problems: readonly Problem[];
 }
 
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
@@ -38,36 +44,65 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
 async function runDaemon(options: Options, io: Io): Promise<number> {
   const named = findConfig(options);
   const file = named ?? bundledExample();
-  const fallbackData = named === undefined ? ".holdfast" : undefined;
-  const loaded = load(file, options, io);
-  const dataDirectory = resolve(options.data ?? fallbackData ?? join(loaded.result.baseDirectory, loaded.result.config.gateway.store.directory));
-  const level = loaded.result.config.gateway.log.level;
-  const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level);
-  log.info({ version: version(), config: file, data: dataDirectory }, "holdfast starts");
-  if (loaded.problems.length > 0) {
-    log.error({ config: file, problem: loaded.problems }, "the configuration has mistakes: the last good one is used");
-  }
-  const failure = Promise.withResolvers === undefined ? deferred<Error>() : Promise.withResolvers<Error>();
-  const composed = await compose({
-    loaded: loaded.result,
-    dataDirectory,
-    environment: io.environment,
-    log,
-    fail: failure.resolve,
-    usesLastGood: loaded.problems.length > 0,
-  });
+  const fail = deferred<Error>();
+  const { chosen, composed, log } = build(file, { ...options, ...(named === undefined && options.data === undefined ? { data: ".holdfast" } : {}) }, io, fail.resolve);
   await startAll(composed.parts, io.stop, log);
-  if (loaded.problems.length === 0) rememberLastGood(dataDirectory, loaded.result);
-  composed.ready();
-  if (io.terminal) io.out(greeting(composed, painter(io)));
-  const why = await Promise.race([stopped(io.stop), failure.promise]);
-  return await leave(composed.parts, why, log);
+  if (chosen.problems.length === 0) rememberLastGood(chosen.dataDirectory, chosen.loaded);
+  if (io.terminal) io.out(greeting(composed.status(), painter(io), { file, data: options.data }));
+  const why = await Promise.race([stopped(io.stop), fail.promise]);
+  return await leave(composed, why, log);
 }
 
-async function leave(parts: Parameters<typeof stopAll>[0], why: Error | string, log: Log): Promise<number> {
+/** Builds from the file; with --last-good, from the kept copy when the file has mistakes. */
+function build(file: string, options: Options, io: Io, fail: (error: Error) => void): { chosen: Chosen; composed: Composed; log: Log } {
+  try {
+    return compositionOf(choose(file, options, io, []), file, io, fail);
+  } catch (error) {
+    if (!(error instanceof ConfigInvalid) || options.lastGood !== true) throw error;
+    const dataDirectory = resolve(options.data ?? ".holdfast");
+    const kept = findLastGood(dataDirectory);
+    if (kept === undefined) throw error;
+    return compositionOf(choose(kept.file, { ...options, data: dataDirectory }, io, error.problems, kept.baseDirectory), file, io, fail);
+  }
+}
+
+function choose(file: string, options: Options, io: Io, problems: readonly Problem[], baseDirectory?: string): Chosen {
+  const loaded = loadConfig({ file, environment: io.environment, ...(baseDirectory === undefined ? {} : { baseDirectory }) });
+  if (!loaded.ok) throw new ConfigInvalid(loaded.problems);
+  const dataDirectory = options.data === undefined ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory) : resolve(options.data);
+  return { loaded, dataDirectory, problems };
+}
+
+function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error: Error) => void): { chosen: Chosen; composed: Composed; log: Log } {
+  const { level } = chosen.loaded.config.gateway.log;
+  const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level);
+  const { loaded, dataDirectory, problems } = chosen;
+  const composed = compose({ loaded, dataDirectory, environment: io.environment, log, fail, usesLastGood: problems.length > 0 });
+  log.info({ event: "starting", source: version(), config: file, data: dataDirectory, generation: composed.prepared.digest.slice(0, 16) }, "holdfast starts");
+  if (problems.length > 0) log.error({ event: "lastGood", config: file, problem: problems, hint: "Correct the file and restart: holdfast check-config lists its mistakes." }, "the configuration has mistakes; the last good one is used");
+  return { chosen, composed, log };
+}
+
+async function leave(composed: Composed, why: Error | string, log: Log): Promise<number> {
   if (why instanceof Error) log.fatal({ err: why, event: "stopping" }, "a part failed");
   else log.info({ signal: why, event: "stopping" }, "holdfast stops");
-  await withinDeadline(stopAll(parts, log), STOP_DEADLINE_MS);
+  await withinDeadline(stopAll(composed.parts, log), STOP_DEADLINE_MS);
   log.info({ event: "stopped", reason: why instanceof Error ? why.message : why }, "holdfast stopped");
   return why instanceof Error ? EXIT_FAILED : EXIT_DONE;
+}
+
+function stopped(signal: AbortSignal): Promise<string> {
+  return new Promise((resolve) => {
+    const tell = (): void => resolve(String(signal.reason));
+    if (signal.aborted) tell();
+    else signal.addEventListener("abort", tell, { once: true });
+  });
+}
+
+function deferred<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => undefined;
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }

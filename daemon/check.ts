@@ -1,0 +1,115 @@
+import type { RuleConfig } from "../config/agents.ts";
+import { didYouMean, type Path, type Problem } from "../config/problems.ts";
+import type { Manifest } from "../models/manifest.ts";
+import { type AgentPlan, type PlannedField, vitalsOf } from "./agent-plan.ts";
+import type { Declarations, Declared } from "./expression-names.ts";
+import { type Expression, Expressions } from "./expressions.ts";
+import { scheduleProblem } from "./sources/schedule.ts";
+import { vitalNames } from "./sources/vitals-parse.ts";
+
+type ProblemAt = (path: Path, message: string, hint?: string) => Problem;
+
+export interface CompiledRule {
+  readonly config: RuleConfig;
+  readonly when: Expression;
+  readonly clearWhen: Expression | undefined;
+}
+
+/** What an agent's expressions became. */
+export interface CompiledAgent {
+  readonly expressions: Expressions;
+  readonly rules: readonly CompiledRule[];
+}
+
+interface Device {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Checks an agent against its model and compiles its expressions; mistakes go to `problems`. */
+export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, device: Device, problemAt: ProblemAt, problems: Problem[]): CompiledAgent | undefined {
+  const before = problems.length;
+  const at: Path = ["agents", plan.name];
+  for (const [index, source] of plan.config.sources.entries()) {
+    if (source.kind === "schedule") {
+      const problem = scheduleProblem(source);
+      if (problem !== undefined) problems.push(problemAt([...at, "sources", index, "cron"], problem));
+    }
+    if (source.kind !== "vitals") continue;
+    for (const [place, name] of (source.fields ?? []).entries()) {
+      if (vitalsOf([name]).length === 0) problems.push(problemAt([...at, "sources", index, "fields", place], `there is no vital "${name}"`, didYouMean(name, vitalNames) ?? `Known: ${vitalNames.join(", ")}.`));
+    }
+  }
+  if (manifest !== undefined) {
+    const where = plan.features === undefined ? [...at, "model"] : [...at, "features"];
+    for (const message of inputMistakes(plan, manifest)) problems.push(problemAt(where, message));
+  }
+  const expressions = new Expressions(declarationsOf(plan, manifest, device));
+  const rules = plan.config.rules.flatMap((rule, index) => compileRule(rule, [...at, "rules", index], expressions, problemAt, problems));
+  const actions = [...plan.config.rules.map((rule, index) => ({ list: rule.do, path: [...at, "rules", index, "do"] })), { list: plan.config.fallback?.do ?? [], path: [...at, "fallback", "do"] }, { list: plan.config.silence?.do ?? [], path: [...at, "silence", "do"] }];
+  for (const { list, path } of actions) {
+    for (const [index, action] of list.entries()) {
+      for (const [name, value] of Object.entries(action.arguments)) {
+        if (typeof value !== "string") continue;
+        const compiled = expressions.compile(value, "value");
+        if (!compiled.ok) for (const one of compiled.problems) problems.push(problemAt([...path, index, "arguments", name], one.message, one.hint ?? "Arguments are CEL expressions; text goes in quotes of its own: \"'too hot'\"."));
+      }
+    }
+  }
+  return problems.length > before ? undefined : { expressions, rules };
+}
+
+function compileRule(config: RuleConfig, at: Path, expressions: Expressions, problemAt: ProblemAt, problems: Problem[]): CompiledRule[] {
+  const compileOne = (source: string, name: string): Expression | undefined => {
+    const compiled = expressions.compile(source, "condition");
+    if (compiled.ok) return compiled.expression;
+    for (const one of compiled.problems) {
+      const place = one.offset > 0 ? ` (at character ${one.offset + 1})` : "";
+      problems.push(problemAt([...at, name], `${one.message}${place}`, one.hint));
+    }
+    return undefined;
+  };
+  const when = compileOne(config.when, "when");
+  const clearWhen = config.clearWhen === undefined ? undefined : compileOne(config.clearWhen, "clearWhen");
+  return when === undefined ? [] : [{ config, when, clearWhen }];
+}
+
+/** The model's inputs by name, order, count and unit. */
+export function inputMistakes(plan: AgentPlan, manifest: Manifest): string[] {
+  const wanted = manifest.inputs.flatMap((input) => input.features);
+  const given = plan.inputs;
+  const names = given.map((one) => one.name);
+  const mistakes: string[] = [];
+  const missing = wanted.filter((one) => !names.includes(one.name)).map((one) => one.name);
+  const extra = names.filter((name) => !wanted.some((one) => one.name === name));
+  if (missing.length > 0) mistakes.push(`model ${manifest.name} ${manifest.version} needs ${missing.join(", ")}, which the agent does not give`);
+  if (extra.length > 0) mistakes.push(`model ${manifest.name} ${manifest.version} has no input for ${extra.join(", ")}`);
+  if (mistakes.length > 0) return mistakes;
+  const wrong = wanted.findIndex((one, index) => one.name !== names[index]);
+  if (wrong >= 0) return [`the order differs from model ${manifest.name} ${manifest.version}: expected ${wanted.map((one) => one.name).join(", ")}, found ${names.join(", ")}`];
+  for (const [index, one] of wanted.entries()) {
+    const unit = given[index]?.unit;
+    if (one.unit !== undefined && unit !== one.unit) mistakes.push(`model ${manifest.name} ${manifest.version} was trained with ${one.name} in ${one.unit}, the agent gives ${unit ?? "no unit"}`);
+  }
+  return mistakes;
+}
+
+function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, device: Device): Declarations {
+  const inputs = new Map(manifest?.inputs.flatMap((input) => input.features).map((one) => [one.name, one]) ?? []);
+  return {
+    fields: plan.fields.map(declaredField),
+    features: (plan.features ?? []).map(({ name }) => ({ name, type: "number", min: inputs.get(name)?.min, max: inputs.get(name)?.max })),
+    answer: (manifest?.outputs ?? []).map((output): Declared => {
+      const width = output.shape.slice(1).reduce<number>((product, size) => product * (size === "N" ? 1 : size), 1);
+      const type = width > 1 ? "numbers" : output.type === "string" ? "text" : output.type === "bool" ? "boolean" : "number";
+      return { name: output.name, type, min: output.min, max: output.max, width, ...(type === "text" && output.classes !== undefined ? { values: output.classes } : {}) };
+    }),
+    windowed: plan.config.window !== undefined,
+    device,
+  };
+}
+
+function declaredField(field: PlannedField): Declared {
+  const type = field.type === "string" ? "text" : field.type === "boolean" ? "boolean" : "number";
+  return { name: field.name, type, min: field.min, max: field.max, optional: field.missing === "null" };
+}

@@ -1,0 +1,100 @@
+import { mkdirSync } from "node:fs";
+import type { LoadedConfig } from "../config/load.ts";
+import { Inference } from "../models/inference.ts";
+import { ControlServer } from "./api/control-server.ts";
+import { socketPath } from "./api/socket-path.ts";
+import { bundledModels } from "./assets.ts";
+import { openBus } from "./bus/open-bus.ts";
+import { childPath } from "./children.ts";
+import { systemClock } from "./clock.ts";
+import { Door } from "./door.ts";
+import { firstGeneration, type Prepared, prepare } from "./generation.ts";
+import { createIds } from "./ids.ts";
+import type { Component } from "./lifecycle.ts";
+import type { Log } from "./log.ts";
+import { createRuntime, type Runtime } from "./runtime.ts";
+import { MqttSources } from "./sources/mqtt.ts";
+import type { Status } from "./status.ts";
+import { statusOf } from "./status-of.ts";
+import { Store } from "./store/store.ts";
+import { version } from "./version.ts";
+import { Watch } from "./watch.ts";
+
+export interface ComposeOptions {
+  readonly loaded: LoadedConfig;
+  readonly dataDirectory: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: Log;
+  /** Something that the daemon can not go on without is gone. */
+  readonly fail: (error: Error) => void;
+  readonly usesLastGood: boolean;
+}
+
+export interface Composed {
+  /** In the order in which they start. */
+  readonly parts: readonly Component[];
+  readonly status: () => Status;
+  readonly prepared: Prepared;
+}
+
+/** Builds every part of the daemon, in order; nothing is started yet. The map of the program. */
+export function compose(options: ComposeOptions): Composed {
+  const { loaded, dataDirectory, environment, log, fail } = options;
+  const { gateway, generation } = loaded.config;
+  mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
+  const clock = systemClock();
+  const watch = new Watch();
+  const newId = createIds();
+  const prepared = prepare(loaded, { dataDirectory, bundled: bundledModels() });
+  const store = new Store(
+    { clock, fail, note: (what, detail) => log.warn({ part: "store", reason: what, problem: detail }, "store") },
+    { ...gateway.store, directory: dataDirectory, writerPath: childPath("daemon/store/writer-thread") },
+  );
+  const inference = new Inference(
+    { hostPath: childPath("models/host/main"), clock, log: log.child({ part: "inference" }) },
+    {
+      memoryBytes: gateway.hosts.memoryMb * MEGABYTE,
+      laneMemoryBytes: laneLimits(gateway.hosts.lanes),
+      recycleAfterLoads: gateway.hosts.recycleAfterLoads,
+      startTimeoutMs: gateway.hosts.startTimeoutSeconds * 1000,
+    },
+  );
+  const { queue } = gateway.admission;
+  const door = new Door({
+    limits: [queue.safety, queue.action, queue.monitor, queue.background],
+    nowBootMs: () => clock.bootMs(),
+    isBlocked: () => store.room() <= 0,
+  });
+  const runtime: Runtime = createRuntime({ plans: prepared.agents, generation: prepared.digest, arm: "incumbent", device: gateway.device }, { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory });
+  const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
+  const bus = openBus({ config: gateway.bus, device: gateway.device.name, baseDirectory: loaded.baseDirectory, environment, log: log.child({ part: "bus" }), clock, fail });
+  bus.subscribe(sources.subscriptions);
+  bus.onMessage = (message) => sources.accept(message);
+  const startedMs = clock.bootMs();
+  let isReady = false;
+  const status = (): Status => statusOf({ gateway, prepared, store, inference, runtime, bus, isReady, uptimeMs: clock.bootMs() - startedMs, usesLastGood: options.usesLastGood });
+  const control = new ControlServer({
+    path: socketPath(dataDirectory),
+    version: version(),
+    log,
+    verbs: { status, events: async (_, item, signal) => await watch.follow(item, signal) },
+  });
+  const ready: Component = {
+    name: "ready",
+    start: async () => {
+      isReady = true;
+      log.info({ event: "ready", bus: bus.status().address, data: dataDirectory, mode: gateway.mode, generation: prepared.digest.slice(0, 16), epoch: store.epoch().ordinal }, "ready");
+    },
+    stop: async () => {
+      isReady = false;
+    },
+  };
+  const first = firstGeneration(prepared, store, clock, newId);
+  return { parts: [store, first, inference, runtime, bus, runtime.ownSources, control, ready], status, prepared };
+}
+
+const MEGABYTE = 1024 * 1024;
+
+function laneLimits(lanes: Readonly<Record<string, { readonly memoryMb?: number | undefined }>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(lanes).flatMap(([name, lane]) => (lane.memoryMb === undefined ? [] : [[name, lane.memoryMb * MEGABYTE]])));
+}

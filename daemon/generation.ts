@@ -1,0 +1,94 @@
+import { createHash } from "node:crypto";
+import type { LoadedConfig } from "../config/load.ts";
+import type { Problem } from "../config/problems.ts";
+import { generationDigest } from "../config/release.ts";
+import { featureUnit } from "../models/features.ts";
+import { type AgentPlan, planAgent } from "./agent-plan.ts";
+import { checkAgent, type CompiledAgent } from "./check.ts";
+import type { Clock } from "./clock.ts";
+import { ConfigInvalid } from "./errors.ts";
+import { findModel, type FoundModel } from "./find-model.ts";
+import type { Component } from "./lifecycle.ts";
+import type { Store } from "./store/store.ts";
+
+/** A file of a generation as it is kept: by its path, its digest and its source text. */
+export interface GenerationFile {
+  readonly path: string;
+  readonly sha256: string;
+  readonly source: string;
+}
+
+/** A configuration that was checked against its models and expressions, ready to run. */
+export interface Prepared {
+  readonly digest: string;
+  readonly origin: "local";
+  readonly agents: readonly PreparedAgent[];
+  readonly files: readonly GenerationFile[];
+}
+
+export interface PreparedAgent {
+  readonly plan: AgentPlan;
+  readonly compiled: CompiledAgent;
+  readonly model: FoundModel | undefined;
+}
+
+export interface Places {
+  readonly dataDirectory: string;
+  readonly bundled: string;
+}
+
+/** Checks what the schemas can not know: models and their inputs, units, expressions. Throws ConfigInvalid with all mistakes. */
+export function prepare(loaded: LoadedConfig, places: Places): Prepared {
+  const { problems, prepared } = check(loaded, places);
+  if (problems.length > 0 || prepared === undefined) throw new ConfigInvalid(problems);
+  return prepared;
+}
+
+/** The same for `holdfast check-config`: the mistakes as a list. */
+export function check(loaded: LoadedConfig, places: Places): { problems: Problem[]; prepared: Prepared | undefined } {
+  const { gateway, generation } = loaded.config;
+  const problems: Problem[] = [];
+  const agents: PreparedAgent[] = [];
+  const files = new Map<string, GenerationFile>();
+  for (const file of loaded.files) {
+    if (file.inGeneration) files.set(file.path, { path: file.path, sha256: file.sha256, source: file.bytes.toString("utf8") });
+  }
+  for (const [name, config] of Object.entries(generation.agents)) {
+    const plan = planAgent(name, config, (call, unit) => featureUnit(call.fn, unit));
+    const model = config.model === undefined ? undefined : findModel(config.model, generation.models[config.model], { ...places, baseDirectory: loaded.baseDirectory });
+    if (model !== undefined && !model.ok) {
+      problems.push(loaded.problemAt(model.isOwn ? ["models", config.model as string, ...(model.at === undefined ? [] : [model.at])] : ["agents", name, "model"], model.message, model.hint));
+      continue;
+    }
+    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, loaded.problemAt, problems);
+    if (model !== undefined) {
+      const { manifest, manifestText } = model.found;
+      const path = `models/${manifest.name}/${manifest.version}/manifest.json`;
+      files.set(path, { path, sha256: createHash("sha256").update(manifestText).digest("hex"), source: manifestText });
+    }
+    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
+  }
+  if (problems.length > 0) return { problems, prepared: undefined };
+  const list = [...files.values()];
+  return { problems, prepared: { digest: generationDigest(list), origin: "local", agents, files: list } };
+}
+
+/** Keeps the generation in control.db at the start: what ran when can be looked up as long as a decision names it. */
+export function firstGeneration(prepared: Prepared, store: Store, clock: Clock, newId: (wallMs: number) => string): Component {
+  return {
+    name: "generation",
+    start: async () => {
+      const state = await store.control.state();
+      const known = state.generations.some((one) => one.id === prepared.digest);
+      const { digest: id, origin, files } = prepared;
+      if (!known) await store.control.saveGeneration({ id, origin, createdAt: clock.wallMs(), files });
+      if (state.pointer === id) return;
+      await store.control.change({ kind: "pointer", id });
+      const wallMs = clock.wallMs();
+      const record = newId(wallMs);
+      const body = JSON.stringify({ v: 1, kind: "transition", id: record, generation: id.slice(0, 16), from: state.pointer?.slice(0, 16) ?? "none", to: "active", at: wallMs, origin, digest: id, files: files.map(({ path, sha256 }) => ({ path, sha256 })) });
+      store.append({ stream: 0, kind: "transition", agent: 0, id: record, wallMs, body });
+    },
+    stop: async () => undefined,
+  };
+}
