@@ -1,18 +1,8 @@
 // Loaded into the program under test with `--import`: notes when each COMMIT on its log returned and up to which row.
 // Both programs carry it, neither knows of it, and nothing of it is in what users run.
 import { appendFileSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
-import Module from "node:module";
 import { isMainThread } from "node:worker_threads";
-
-interface Statement {
-  pluck(): Statement;
-  get(): unknown;
-}
-interface Database {
-  readonly name: string;
-  prepare(sql: string): Statement;
-  exec(sql: string): Database;
-}
+import { type Database, onDatabase, type Statement } from "./database-hook.ts";
 
 const path = process.env.BENCH_COMMITS;
 /** Written after so many commits, or after so long. */
@@ -47,18 +37,7 @@ function watch(prototype: Database, file: string): void {
 }
 
 if (path !== undefined) {
-  type Load = (this: unknown, request: string, ...rest: unknown[]) => unknown;
-  const loader = Module as unknown as { _load: Load };
-  const load = loader._load;
-  let isWatched = false;
-  loader._load = function (request, ...rest) {
-    const loaded = load.call(this, request, ...rest);
-    if (!isWatched && /better-sqlite3(\/lib\/index\.js)?$/.test(request)) {
-      isWatched = true;
-      watch((loaded as { prototype: Database }).prototype, path);
-    }
-    return loaded;
-  };
+  onDatabase((prototype) => watch(prototype, path));
   // The counters of a process end with it, and the last checkpoint is written just before.
   if (isMainThread) process.on("exit", () => writeFileSync(`${path}.${process.pid}.io`, readFileSync("/proc/self/io")));
 }
