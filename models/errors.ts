@@ -10,6 +10,7 @@ export const modelErrors = {
   MODEL_CONFLICT: "Another model with this name and version is in the library.",
   MODEL_INPUT: "The row does not fit the model's input.",
   MODEL_RUN: "The model failed to run.",
+  WINDOW_FEATURE: "A feature can not be computed from its field.",
   FRAME_INVALID: "A frame between daemon and host is damaged.",
   HOST_PROTOCOL: "Daemon and host speak different versions of their protocol.",
   HOST_GONE: "The inference host ended.",

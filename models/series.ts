@@ -49,6 +49,13 @@ export class Series {
     return !isFull;
   }
 
+  /** Forgets all but the newest; returns how many went. */
+  keepNewest(readings: number): number {
+    const gone = Math.max(0, this.count - readings);
+    this.#dropOldest(gone);
+    return gone;
+  }
+
   /** Forgets readings at or before this time. */
   dropThrough(timeMs: number): void {
     const gone = this.firstAfter(timeMs);
