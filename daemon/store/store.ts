@@ -204,6 +204,11 @@ export class Store {
     this.#link.minute(this.#clock);
   }
 
+  /** Lets commits fail as on a full disk, for tests. */
+  pretendFull(full: boolean): void {
+    this.#link.pretendFull(full);
+  }
+
   get control(): WriterLink["control"] {
     return this.#link.control;
   }
