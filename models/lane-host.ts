@@ -140,7 +140,7 @@ export class LaneHost {
     this.#delayMs = cause === "planned" ? 0 : respawnDelayMs(this.#delayMs, this.#nowMs() - this.#spawnedMs);
     const isWanted = this.#events.ended(cause, this.#reason ?? "");
     if (this.#stopped !== undefined) this.#stopped();
-    else if (isWanted) this.#respawn = setTimeout(() => this.#spawn(), this.#delayMs);
+    else if (isWanted && this.#process === undefined) this.#respawn = setTimeout(() => this.#spawn(), this.#delayMs);
   }
 
   #causeOf(end: HostEnd): EndCause {
