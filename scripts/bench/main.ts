@@ -161,4 +161,9 @@ program
   .option("--top <n>", "how many places", "30")
   .option("--lines", "lines instead of functions")
   .action(printProfiles);
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
