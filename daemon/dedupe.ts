@@ -1,0 +1,45 @@
+/**
+ * Event ids of one agent that were seen, the oldest forgotten first. A ring beside the set: asking a Set for its first
+ * entry walks over all that were deleted before it.
+ */
+export class SeenIds {
+  readonly #capacity: number;
+  readonly #known = new Set<string>();
+  readonly #ring: string[] = [];
+  #oldest = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = Math.max(1, Math.floor(capacity));
+  }
+
+  has(id: string): boolean {
+    return this.#known.has(id);
+  }
+
+  /** Remembers an id; one that is known stays as old as it is. */
+  add(id: string): void {
+    if (this.#known.has(id)) return;
+    this.#known.add(id);
+    if (this.#ring.length < this.#capacity) {
+      this.#ring.push(id);
+      return;
+    }
+    this.#known.delete(this.#ring[this.#oldest] as string);
+    this.#ring[this.#oldest] = id;
+    this.#oldest = (this.#oldest + 1) % this.#capacity;
+  }
+
+  /** Ids that were stored, oldest first. */
+  restore(ids: Iterable<string>): void {
+    for (const id of ids) this.add(id);
+  }
+
+  /** Oldest first. */
+  ids(): string[] {
+    return [...this.#ring.slice(this.#oldest), ...this.#ring.slice(0, this.#oldest)];
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+}

@@ -1,0 +1,69 @@
+import type { Answer, InputRow } from "../models/inference.ts";
+import type { Declarations, PassValues, StateValues } from "./expression-names.ts";
+import { ExpressionFailure, Expressions, type ExpressionValue } from "./expressions.ts";
+import { type ShownState, stateValues } from "./rule-shown.ts";
+
+/** A part of an expression with what it came to, or why it came to nothing. */
+export interface ExplainedPart {
+  readonly text: string;
+  /** 0 for the whole expression. */
+  readonly depth: number;
+  readonly value?: ExpressionValue;
+  readonly error?: string;
+}
+
+/** What an expression saw. */
+export interface Seen {
+  readonly pass: PassValues;
+  readonly answer: Answer | undefined;
+  readonly state: StateValues;
+  readonly nowMs: number;
+}
+
+/** Each part of an expression with its value, outermost first. */
+export function explainExpression(source: string, declarations: Declarations, seen: Seen): ExplainedPart[] {
+  const expressions = new Expressions(declarations);
+  const parts = expressions.parts(source);
+  expressions.bind(seen.pass, seen.answer, seen.nowMs);
+  expressions.bindState(seen.state);
+  return parts.map(({ text, depth, expression }) => {
+    const value = expression.value();
+    return value instanceof ExpressionFailure ? { text, depth, error: value.message } : { text, depth, value };
+  });
+}
+
+type Scalars = Readonly<Record<string, number | string | boolean | null>>;
+
+/** A decision's line as far as its rules saw it. */
+export interface RecordedDecision {
+  readonly key: string;
+  readonly eventId?: string | undefined;
+  readonly eventTime: number;
+  readonly decidedAt: number;
+  readonly inputs: Scalars;
+  readonly fields?: Scalars | undefined;
+  readonly window?: { readonly coverage: number; readonly count: number } | undefined;
+  readonly state?: Readonly<Record<string, unknown>> | undefined;
+  readonly answer?: Answer | undefined;
+}
+
+/** What a rule saw when a recorded decision was made. */
+export function seenBy(rule: string, decision: RecordedDecision, declarations: Declarations): Seen {
+  const rowOf = (names: readonly { readonly name: string }[], values: Scalars) =>
+    names.map(({ name }) => values[name]) as InputRow;
+  return {
+    pass: {
+      key: decision.key,
+      eventId: decision.eventId,
+      eventTimeMs: decision.eventTime,
+      // An agent without features gives its fields to the model as they are.
+      fields: rowOf(declarations.fields, decision.fields ?? decision.inputs),
+      row: rowOf(declarations.features, decision.inputs),
+      coverage: decision.window?.coverage ?? 0,
+      windowCount: decision.window?.count ?? 0,
+    },
+    answer: decision.answer,
+    state: stateValues(decision.state?.[rule] as ShownState | undefined),
+    nowMs: decision.decidedAt,
+  };
+}
