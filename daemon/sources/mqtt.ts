@@ -76,7 +76,10 @@ export class MqttSources {
   accept(message: BusMessage): void {
     const routes = this.#routes(message.topic);
     const { receipt } = message;
-    if (routes.all.length === 0 || message.retain) return this.#acceptStored(routes, message);
+    if (routes.all.length === 0 || message.retain) {
+      this.#acceptStored(routes, message);
+      return;
+    }
     const holding = receipt === undefined ? 0 : routes.holding;
     if (holding === 0) receipt?.release();
     const settled = holding > 1 && receipt !== undefined ? new SharedReceipt(receipt, holding) : receipt;

@@ -1,0 +1,281 @@
+import type { externalBusSchema } from "../../config/gateway.ts";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import { TopicCache, topicMatches } from "../sources/topics.ts";
+import { type Bus, type BusMessage, type BusStatus, DRAIN_MS, type Subscription } from "./bus.ts";
+import {
+  type ConnectionEnd,
+  describeEnd,
+  reasonWords,
+  reconnectDelayMs,
+  suggestsOlderVersion,
+} from "./connection-end.ts";
+import { type BrokerSubscription, coveringSet } from "./covering.ts";
+import { BrokerConnection, type ConnectionOptions, type ConnectionOwner } from "./external.ts";
+import { firstLine, type ReadSecret } from "./secrets.ts";
+import type { SessionMemory } from "./session-memory.ts";
+import { Wait } from "./wait.ts";
+
+export type ExternalBusConfig = ReturnType<typeof externalBusSchema.parse>;
+
+export interface ExternalBusDeps {
+  readonly clock: Pick<Clock, "wallMs" | "bootMs">;
+  readonly log: Pick<Log, "debug" | "info" | "warn">;
+  readonly readSecret: ReadSecret;
+  readonly memory: SessionMemory;
+  readonly random?: () => number;
+}
+
+const FIRST_CONNECTION_MS = 5_000;
+/** A connection that lasted this long was a good one: the next failure starts with short waits again. */
+const STABLE_MS = 10_000;
+const REFUSED_SUBSCRIPTION_RETRY_MS = 60_000;
+const MAX_CACHED_TOPICS = 10_000;
+
+/** The LAN bus as a client of a broker that is there. Connects again for ever; a reason for each failure, said once. */
+export class ExternalBus implements Bus, ConnectionOwner {
+  readonly name = "bus";
+  onMessage: (message: BusMessage) => void = () => {};
+  readonly #deps: ExternalBusDeps;
+  readonly #config: ExternalBusConfig;
+  readonly #clientId: string;
+  #plan: readonly BrokerSubscription[] = [];
+  #primary = new TopicCache<number>(MAX_CACHED_TOPICS);
+  #connection: BrokerConnection | undefined;
+  #version: 4 | 5 = 5;
+  #isConnected = false;
+  #hasOpenedBefore = false;
+  #openedBootMs = 0;
+  #sinceMs: number;
+  #reason: string | undefined;
+  #subscriptionProblem: string | undefined;
+  #isPaused = false;
+  #copies = 0;
+  #attempt = 0;
+  #silentEnds = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #isStopping = false;
+  #asking = Promise.resolve();
+  readonly #ready = new Wait();
+  readonly #over = new Wait();
+
+  constructor(deps: ExternalBusDeps, config: ExternalBusConfig, deviceName: string) {
+    this.#deps = deps;
+    this.#config = config;
+    this.#clientId = config.clientId ?? `holdfast-${deviceName}`;
+    this.#sinceMs = deps.clock.wallMs();
+    this.#reason = "The bus is not started.";
+  }
+
+  /** Waits for the first connection or the first failure, not for a broker that is away. */
+  async start(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    this.#reason = "The first connection is being made.";
+    this.#connect();
+    await this.#ready.within(FIRST_CONNECTION_MS);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    clearTimeout(this.#retry);
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    await connection.leave(DRAIN_MS);
+    await this.#over.within(1_000);
+  }
+
+  subscribe(wanted: readonly Subscription[]): void {
+    this.#plan = coveringSet(wanted);
+    this.#primary = new TopicCache(MAX_CACHED_TOPICS);
+    if (this.#isConnected) this.#ask(true);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#connection?.pause();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#connection?.resume();
+  }
+
+  status(): BusStatus {
+    return {
+      kind: "external",
+      address: this.#config.url,
+      connected: this.#isConnected,
+      sinceMs: this.#sinceMs,
+      reason: this.#reason ?? this.#subscriptionProblem,
+      heldAcknowledgements: this.#connection?.held ?? 0,
+      paused: this.#isPaused,
+      copies: this.#copies,
+      clients: undefined,
+    };
+  }
+
+  opened(hasSession: boolean): void {
+    this.#openedBootMs = this.#deps.clock.bootMs();
+    this.#silentEnds = 0;
+    this.#ask(hasSession);
+  }
+
+  received(message: BusMessage, identifiers: number | readonly number[] | undefined): void {
+    if (identifiers !== undefined && this.#isCopy(message.topic, identifiers)) {
+      this.#copies += 1;
+      message.receipt?.release();
+      return;
+    }
+    this.onMessage(message);
+  }
+
+  ended(end: ConnectionEnd): void {
+    const wasConnected = this.#isConnected;
+    this.#connection = undefined;
+    this.#isConnected = false;
+    clearTimeout(this.#retry);
+    this.#over.done();
+    if (this.#isStopping) return;
+    const { clock } = this.#deps;
+    if (wasConnected) {
+      this.#sinceMs = clock.wallMs();
+      if (clock.bootMs() - this.#openedBootMs >= STABLE_MS) this.#attempt = 0;
+    }
+    this.#considerOlderVersion(end);
+    const delayMs = reconnectDelayMs(end, this.#attempt, (this.#deps.random ?? Math.random)());
+    this.#attempt += 1;
+    this.#say(end, delayMs);
+    this.#ready.done();
+    this.#retry = setTimeout(() => this.#connect(), delayMs);
+  }
+
+  /** A reason is logged when it is a new one: a broker that is away for a day is one line, not thousands. */
+  #say(end: ConnectionEnd, delayMs: number): void {
+    const reason = describeEnd(end);
+    if (reason !== this.#reason) {
+      this.#deps.log.warn(
+        { part: "bus", bus: this.#config.url, reason, attempt: this.#attempt, delayMs },
+        "bus is not connected",
+      );
+    }
+    this.#reason = reason;
+  }
+
+  #considerOlderVersion(end: ConnectionEnd): void {
+    if (!suggestsOlderVersion(end)) return;
+    this.#silentEnds += 1;
+    if (end.kind === "refused") this.#version = this.#version === 5 ? 4 : 5;
+    // Old brokers hang up on a CONNECT they do not understand; so does one that is about to stop.
+    else if (this.#silentEnds >= 3) this.#version = this.#silentEnds % 2 === 1 ? 4 : 5;
+  }
+
+  #connect(): void {
+    if (this.#isStopping) return;
+    let options: ConnectionOptions;
+    try {
+      options = this.#options();
+    } catch (error) {
+      const { path, message } = error as NodeJS.ErrnoException;
+      this.ended({ kind: "secret", file: path ?? "", message });
+      return;
+    }
+    this.#connection = new BrokerConnection(options, this, this.#isPaused);
+  }
+
+  /** Files are read anew for each attempt: a renewed certificate needs no restart. */
+  #options(): ConnectionOptions {
+    const { readSecret } = this.#deps;
+    const { tls, passwordFile, ...config } = this.#config;
+    const read = (file: string | undefined): string | undefined => (file === undefined ? undefined : readSecret(file));
+    const password = read(passwordFile);
+    return {
+      url: config.url,
+      clientId: this.#clientId,
+      version: this.#version,
+      username: config.username,
+      password: password === undefined ? undefined : firstLine(password),
+      ca: read(tls?.caFile),
+      certificate: read(tls?.certificateFile),
+      key: read(tls?.keyFile),
+      serverName: tls?.serverName,
+      keepaliveSeconds: config.keepaliveSeconds,
+      sessionExpirySeconds: config.sessionExpirySeconds,
+      maxUnacknowledged: config.maxUnacknowledged,
+      maxPacketBytes: config.maxPacketBytes,
+    };
+  }
+
+  /** One after the other, so that a change of plan in the middle of an earlier one ends with the newest. */
+  #ask(hasSession: boolean): void {
+    this.#asking = this.#asking.then(() => this.#askNow(hasSession));
+  }
+
+  /** Makes the broker's subscriptions ours: takes back what an earlier configuration asked for, asks for the rest. */
+  async #askNow(hasSession: boolean): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const { memory } = this.#deps;
+    const session = `${this.#clientId} ${this.#config.url}`;
+    const plan = this.#plan;
+    const filters = plan.map((one) => one.filter);
+    try {
+      const before = hasSession ? memory.read(session) : [];
+      memory.write(session, [...new Set([...before, ...filters])]);
+      await connection.unsubscribe(before.filter((one) => !filters.includes(one)));
+      // Stored messages at the first connection of this start; later the broker's session knows what we have.
+      const refused = await connection.subscribe(plan, this.#hasOpenedBefore ? 1 : 0);
+      memory.write(session, filters);
+      if (connection === this.#connection) this.#becameReady(refused, connection);
+    } catch (err) {
+      // The connection is on its way down and says why itself; if not, it is of no use to us.
+      this.#deps.log.debug({ part: "bus", err }, "subscribing failed");
+      if (connection === this.#connection) await connection.leave(0);
+    }
+  }
+
+  #becameReady(refused: ReadonlyMap<string, number>, connection: BrokerConnection): void {
+    if (!this.#isConnected) {
+      this.#sinceMs = this.#deps.clock.wallMs();
+      this.#deps.log.info(
+        { part: "bus", bus: this.#config.url, version: this.#version === 5 ? "5" : "3.1.1" },
+        "bus is connected",
+      );
+    }
+    this.#isConnected = true;
+    this.#hasOpenedBefore = true;
+    this.#reason = undefined;
+    this.#ready.done();
+    const problem = refusedWords(refused);
+    if (problem !== undefined && problem !== this.#subscriptionProblem) {
+      this.#deps.log.warn({ part: "bus", bus: this.#config.url, reason: problem }, "bus refuses a subscription");
+    }
+    this.#subscriptionProblem = problem;
+    if (problem === undefined) return;
+    this.#retry = setTimeout(() => {
+      if (connection === this.#connection) this.#ask(true);
+    }, REFUSED_SUBSCRIPTION_RETRY_MS);
+  }
+
+  /**
+   * A broker may send a message once for each subscription that matches. Of those that can, the one with the lowest
+   * identifier counts; a message whose subscription is no longer ours counts too, rather than being lost.
+   */
+  #isCopy(topic: string, identifiers: number | readonly number[]): boolean {
+    const ids = typeof identifiers === "number" ? [identifiers] : identifiers;
+    let primary = this.#primary.get(topic);
+    if (primary === undefined) {
+      const matching = this.#plan.filter((one) => one.identifier !== 0 && topicMatches(one.filter, topic));
+      primary = matching.reduce((lowest, one) => Math.min(lowest, one.identifier), Number.POSITIVE_INFINITY);
+      this.#primary.set(topic, primary);
+    }
+    if (ids.includes(primary)) return false;
+    return ids.some((id) => this.#plan.some((one) => one.identifier === id));
+  }
+}
+
+function refusedWords(refused: ReadonlyMap<string, number>): string | undefined {
+  const [first] = refused;
+  if (first === undefined) return undefined;
+  const more = refused.size > 1 ? ` and ${refused.size - 1} more` : "";
+  return `The broker refuses the subscription ${first[0]}${more}: ${reasonWords(first[1])}.`;
+}
