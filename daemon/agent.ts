@@ -1,14 +1,16 @@
+import type { FieldRow } from "../models/field-memory.ts";
 import type { InferResult, InputRow, ModelHandle } from "../models/inference.ts";
 import type { Clock } from "./clock.ts";
 import type { Delivery, Settled } from "./delivery.ts";
 import type { Ledger } from "./ledger.ts";
 import { Pass } from "./pass.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Watch } from "./watch.ts";
 
 /** What the agent needs of its readings' memory, with a window or without one. */
 export interface Readings {
   /** Takes one event's values; says whether it came in time. */
-  insert(key: string, values: Delivery["values"], timeMs: number, arrivalMs: number): "accepted" | "late" | "future";
+  insert(delivery: Delivery): "accepted" | "late" | "future";
   /** The row of a pass for this key, or why there is none. */
   row(key: string): OpenRow;
   /** Keys with accepted readings since the last call. */
@@ -17,7 +19,7 @@ export interface Readings {
 }
 
 export type OpenRow =
-  | { readonly ok: true; readonly values: InputRow; readonly fields: InputRow; readonly coverage: number; readonly count: number; readonly endMs: number }
+  | { readonly ok: true; readonly values: InputRow; readonly fields: FieldRow; readonly coverage: number; readonly count: number; readonly endMs: number }
   | { readonly ok: false; readonly reason: string };
 
 /** Remembers event ids, so that a message that comes twice is one decision. */
@@ -45,10 +47,11 @@ export interface AgentSpec {
   readonly priority: 0 | 1 | 2 | 3;
   readonly opensOnEvent: boolean;
   readonly deadlineMs: number;
+  readonly coalesces: boolean;
+  readonly fieldNames: readonly string[];
   /** Readings go to the journal; without it a sender is acknowledged when the reading is in memory. */
   readonly journaled: boolean;
   readonly model: ModelHandle | undefined;
-  readonly inputNames: readonly string[];
 }
 
 export interface AgentDeps {
@@ -58,6 +61,9 @@ export interface AgentDeps {
   readonly answers: Answers;
   readonly journal: Journal;
   readonly recorder: Recorder;
+  readonly watch: Watch;
+  /** How many more passes may wait for answers. */
+  readonly room: () => number;
 }
 
 const NO_ANSWER: InferResult = { ok: true, answer: {}, batch: 1, queueUs: 0, inferUs: 0 };
@@ -76,8 +82,28 @@ export class Agent {
     ledger.inFlight = () => this.#open.size;
   }
 
+  get name(): string {
+    return this.spec.name;
+  }
+
+  get priority(): 0 | 1 | 2 | 3 {
+    return this.spec.priority;
+  }
+
+  get deadlineMs(): number {
+    return this.spec.deadlineMs;
+  }
+
+  get coalesces(): boolean {
+    return this.spec.coalesces;
+  }
+
   get inFlight(): number {
     return this.#open.size;
+  }
+
+  room(): number {
+    return this.#deps.room();
   }
 
   /** A delivery that passed the door. Its sender is released when what became of it is on disk. */
@@ -89,11 +115,12 @@ export class Agent {
       seen.add(eventId);
       journal.seen(eventId);
     }
-    const outcome = readings.insert(key, delivery.values, delivery.eventTimeMs, receivedMs);
+    const outcome = readings.insert(delivery);
     if (outcome === "late") return this.#end(delivery, "late");
     if (outcome === "future") return this.#end(delivery, "invalid", "futureTimestamp");
     this.ledger.ended("accepted", receivedMs);
-    recorder.alive(key, delivery);
+    recorder.heard(key, delivery);
+    if (this.#deps.watch.active) this.#seen(delivery, "accepted");
     if (this.spec.journaled) journal.reading(key, delivery);
     if (this.spec.opensOnEvent) this.#openPass(key, delivery);
     else if (delivery.settled !== undefined) {
@@ -115,7 +142,7 @@ export class Agent {
 
   #end(delivery: Delivery, end: "duplicate" | "late" | "invalid" | "coalesced" | "shed", reason?: string): void {
     this.ledger.ended(end, delivery.receivedMs, reason);
-    this.#deps.recorder.ended(delivery, end, reason);
+    if (this.#deps.watch.active) this.#seen(delivery, end, reason);
     if (delivery.settled !== undefined) this.#deps.journal.onDurable(delivery.settled);
   }
 
@@ -151,9 +178,25 @@ export class Agent {
       openedBootMs,
       coverage: row.ok ? row.coverage : 0,
       windowCount: row.ok ? row.count : 0,
-      fields: row.ok ? row.fields : undefined,
+      fields: row.ok ? (row.fields as InputRow) : undefined,
       trace: delivery?.trace,
       settledBy: delivery?.settled,
+    });
+  }
+
+  #seen(delivery: Delivery, outcome: string, reason?: string): void {
+    const fields: Record<string, unknown> = {};
+    for (const [at, value] of delivery.values.entries()) if (value !== undefined) fields[this.spec.fieldNames[at] ?? at] = value;
+    this.#deps.watch.see({
+      at: delivery.receivedMs,
+      agent: this.spec.name,
+      key: delivery.key,
+      outcome,
+      eventTime: delivery.eventTimeMs,
+      fields,
+      ...(reason === undefined ? {} : { reason }),
+      ...(delivery.topic === undefined ? {} : { topic: delivery.topic }),
+      ...(delivery.eventId === undefined ? {} : { eventId: delivery.eventId }),
     });
   }
 

@@ -65,7 +65,7 @@ export function compose(options: ComposeOptions): Composed {
     nowBootMs: () => clock.bootMs(),
     isBlocked: () => store.room() <= 0,
   });
-  const runtime: Runtime = createRuntime({ plans: prepared.agents, generation: prepared.digest, arm: "incumbent", device: gateway.device }, { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory });
+  const runtime: Runtime = createRuntime({ agents: prepared.agents, generation: prepared.digest, arm: "incumbent", device: gateway.device, rememberIds: gateway.store.rememberIds }, { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory });
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = openBus({ config: gateway.bus, device: gateway.device.name, baseDirectory: loaded.baseDirectory, environment, log: log.child({ part: "bus" }), clock, fail });
   bus.subscribe(sources.subscriptions);

@@ -28,7 +28,8 @@ export class Ledger {
   readonly #tally: Tally;
   readonly #ends: Record<DeliveryEnd, number> = { accepted: 0, duplicate: 0, late: 0, invalid: 0, coalesced: 0, shed: 0 };
   readonly #restoredEnds: Record<DeliveryEnd, number>;
-  readonly #restoredDecided: number;
+  readonly #restored: Readonly<Record<string, number>>;
+  readonly #kinds = new Map<string, number>();
   #deliveries = 0;
   #opened = 0;
   #decided = 0;
@@ -40,7 +41,7 @@ export class Ledger {
     this.agent = agent;
     this.#tally = tally;
     this.#restoredEnds = Object.fromEntries(ENDS.map((end) => [end, restored[end] ?? 0])) as Record<DeliveryEnd, number>;
-    this.#restoredDecided = restored["decided"] ?? 0;
+    this.#restored = restored;
   }
 
   delivered(): void {
@@ -60,7 +61,13 @@ export class Ledger {
   decided(wallMs: number, kind: string): void {
     this.#decided += 1;
     this.#tally.count(this.agent, "decided", 1, wallMs);
+    this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
     this.#tally.count(this.agent, kind, 1, wallMs);
+  }
+
+  /** How many passes of all starts ended in this way: fired, quiet, fallback. */
+  total(kind: string): number {
+    return (this.#restored[kind] ?? 0) + (this.#kinds.get(kind) ?? 0);
   }
 
   note(counter: string, wallMs: number, n = 1): void {
@@ -84,8 +91,8 @@ export class Ledger {
 
   passes(): Passes {
     return {
-      opened: this.#restoredDecided + this.#opened,
-      decided: this.#restoredDecided + this.#decided,
+      opened: (this.#restored["decided"] ?? 0) + this.#opened,
+      decided: (this.#restored["decided"] ?? 0) + this.#decided,
       inFlight: this.inFlight(),
     };
   }

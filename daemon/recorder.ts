@@ -6,6 +6,7 @@ import type { Delivery } from "./delivery.ts";
 import type { Histogram } from "./histogram.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Pass } from "./pass.ts";
+import type { Silence, SilenceEdge } from "./silence.ts";
 
 /** What the rules of an agent say of one pass. */
 export interface RuleVerdict {
@@ -36,6 +37,9 @@ export interface RecorderDeps {
   readonly ledger: Ledger;
   readonly newId: (wallMs: number) => string;
   readonly random: () => number;
+  readonly silence: Silence | undefined;
+  /** Keeps whether a key is silent, in the transaction of the record that says so. */
+  readonly keepSilence: (key: string, isSilent: boolean) => void;
 }
 
 export interface RecorderOptions {
@@ -86,6 +90,28 @@ export class Recorder {
       this.#append(pass, { verdict, source, reason, probability, nowMs, startedMs, result }, isNews ? DECISIONS : QUIET);
     }
     this.#options.latency.add(nowMs - pass.receivedMs);
+  }
+
+  /** An accepted delivery: a key that had been silent speaks again. */
+  heard(key: string, delivery: Delivery): void {
+    const { silence, keepSilence } = this.#deps;
+    if (silence === undefined) return;
+    const { edge, isNew } = silence.heard(key, delivery.receivedBootMs);
+    if (edge !== undefined) this.#silenceEdge(edge, delivery.receivedMs);
+    else if (isNew) keepSilence(key, false);
+  }
+
+  /** Looks for keys that fell silent; called each second. */
+  watchSilence(): void {
+    const { silence, clock } = this.#deps;
+    for (const edge of silence?.check(clock.bootMs()) ?? []) this.#silenceEdge(edge, clock.wallMs());
+  }
+
+  #silenceEdge(edge: SilenceEdge, nowMs: number): void {
+    const seconds = Math.round(edge.silentMs / 1000);
+    this.#deps.ledger.note(edge.isSilent ? "silenceBegins" : "silenceEnds", nowMs);
+    this.#deps.keepSilence(edge.key, edge.isSilent);
+    this.edge(edge.key, "silence", edge.isSilent ? `silent for ${seconds} s` : `heard again after ${seconds} s`, nowMs);
   }
 
   /** A fallback without a pass: the delivery was shed before it could open one. */

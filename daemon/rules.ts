@@ -1,162 +1,180 @@
 import type { Answer } from "../models/inference.ts";
 import type { RuleLine } from "./body.ts";
+import type { CompiledAgent, CompiledRule } from "./check.ts";
 import type { Clock } from "./clock.ts";
-import { RESTING, type RuleState } from "./decide.ts";
+import { asksClear, RESTING, type RuleState, type RuleStep, type RuleTiming, stepRule } from "./decide.ts";
 import { Edges } from "./edges.ts";
-import type { PassValues } from "./expression-names.ts";
-import type { Expressions } from "./expressions.ts";
+import { NEVER_FIRED_SECONDS } from "./expression-names.ts";
+import { ExpressionFailure } from "./expressions.ts";
+import type { Pass } from "./pass.ts";
+import type { AgentRules, RuleVerdict } from "./recorder.ts";
 import { restoreRuleState, saveRuleState } from "./rule-memory.ts";
-import { type CompiledRule, RuleRunner } from "./rule-runner.ts";
-import { shownState } from "./rule-shown.ts";
 
-/** Where what rules remember is kept, in the transaction of the decision that changed it; null: nothing any more. */
-export type KeepRuleState = (key: string, rule: string, state: string | null) => void;
+/** Where states are kept, in the transaction of the decision that changed them. */
+export interface RuleStates {
+  keep(key: string, rule: string, state: string | null): void;
+}
 
-export interface RulesDeps {
+export interface SavedState {
+  readonly key: string;
+  readonly rule: string;
+  readonly state: string;
+}
+
+interface Deps {
   readonly clock: Clock;
-  readonly keep: KeepRuleState;
+  readonly states: RuleStates;
 }
 
-export interface Verdict {
-  readonly rules: readonly RuleLine[];
-  readonly fired: boolean;
-  readonly stateBefore: string;
-  readonly changed: boolean;
-}
+/** The state under which "no answer" of a key is kept beside those of the rules. */
+const FALLBACK = "$fallback";
 
-/** Under these names edges without a rule are kept; no rule can be called like this. */
-export const FALLBACK_EDGE = "@fallback";
+/** One rule with the outcomes that nearly every pass has, made once. */
+class BoundRule {
+  readonly rule: CompiledRule;
+  readonly timing: RuleTiming;
+  readonly readsState: boolean;
+  readonly states = new Map<string, RuleState>();
+  readonly quiet: RuleLine;
+  readonly fired: RuleLine;
+  readonly firing: RuleLine;
+  readonly cleared: RuleLine;
 
-const ON = '{"v":1}';
-
-/** The rules of an agent with what they remember, key by key. Keys with nothing to remember take no memory. */
-export class Rules {
-  readonly #rules: readonly RuleRunner[];
-  readonly #expressions: Expressions;
-  readonly #deps: RulesDeps;
-  readonly #maxKeys: number;
-  readonly #states = new Map<string, RuleState[]>();
-  readonly #unanswered = new Edges();
-  readonly #quiet: Verdict;
-
-  constructor(rules: readonly CompiledRule[], expressions: Expressions, maxKeys: number, deps: RulesDeps) {
-    this.#rules = rules.map((rule) => new RuleRunner(rule));
-    this.#expressions = expressions;
-    this.#maxKeys = maxKeys;
-    this.#deps = deps;
-    this.#quiet = {
-      rules: this.#rules.map((one) => one.conditionFalse),
-      fired: false,
-      stateBefore: "",
-      changed: false,
+  constructor(rule: CompiledRule) {
+    const { id } = rule.config;
+    const reads = new Set([...rule.when.reads, ...(rule.clearWhen?.reads ?? [])]);
+    this.rule = rule;
+    this.readsState = reads.has("state");
+    this.timing = {
+      forMs: rule.config.forSeconds * 1000,
+      cooldownMs: rule.config.cooldownSeconds * 1000,
+      hasClear: rule.clearWhen !== undefined,
+      keepsLastFired: reads.has("state.sinceLastFired"),
+      countsPasses: reads.has("state.passes"),
     };
+    this.quiet = { id, fired: false, why: "condition false" };
+    this.fired = { id, fired: true, why: "fired" };
+    this.firing = { id, fired: false, why: "still firing" };
+    this.cleared = { id, fired: false, why: "cleared" };
+  }
+}
+
+/** The rules of one agent with their states by key. */
+export class BoundRules implements AgentRules {
+  readonly #compiled: CompiledAgent;
+  readonly #rules: readonly BoundRule[];
+  readonly #deps: Deps;
+  readonly #noAnswer = new Edges();
+
+  constructor(compiled: CompiledAgent, deps: Deps, saved: readonly SavedState[] = []) {
+    this.#compiled = compiled;
+    this.#rules = compiled.rules.map((rule) => new BoundRule(rule));
+    this.#deps = deps;
+    for (const { key, rule, state } of saved) {
+      if (rule === FALLBACK) this.#noAnswer.begins(key);
+      this.#rules.find((one) => one.rule.config.id === rule)?.states.set(key, restoreRuleState(state, deps.clock));
+    }
   }
 
-  /** The verdict on one pass. Mostly nothing holds and nothing is remembered: then all of it is shared. */
-  evaluate(pass: PassValues, answer: Answer, nowMs: number): Verdict {
-    const { key } = pass;
+  evaluate(pass: Pass, answer: Answer, nowMs: number): RuleVerdict {
     const nowBootMs = this.#deps.clock.bootMs();
-    const before = this.#states.get(key);
-    this.#expressions.bind(pass, answer, nowMs);
-    let after: RuleState[] | undefined;
-    let lines: RuleLine[] | undefined;
+    this.#compiled.expressions.bind(pass, answer, nowMs);
+    const lines = new Array<RuleLine>(this.#rules.length);
     let fired = false;
-    for (let at = 0; at < this.#rules.length; at++) {
-      const rule = this.#rules[at] as RuleRunner;
-      const state = before?.[at] ?? RESTING;
-      const step = rule.step(this.#expressions, state, nowBootMs);
-      if (step.kind === "quiet" && lines === undefined && step.state === state) continue;
-      lines ??= this.#quiet.rules.slice(0, this.#rules.length);
-      lines[at] = rule.line(step);
-      if (step.kind === "fired") fired = true;
+    let changed = false;
+    let before = "";
+    for (const [at, bound] of this.#rules.entries()) {
+      const state = bound.states.get(pass.key) ?? RESTING;
+      const { step, failure } = this.#step(bound, state, nowBootMs);
+      lines[at] = lineOf(bound, step, failure);
+      fired ||= step.kind === "fired";
+      if (state !== RESTING)
+        before += `${before === "" ? "{" : ","}${JSON.stringify(bound.rule.config.id)}:${stateText(state, nowBootMs)}`;
       if (step.state === state) continue;
-      after ??= before?.slice() ?? this.#rules.map(() => RESTING);
-      after[at] = step.state;
+      changed ||=
+        step.state.firing !== state.firing ||
+        (step.state.sinceBootMs === null) !== (state.sinceBootMs === null) ||
+        step.state.failing !== state.failing;
+      this.#keep(bound, pass.key, step.state);
     }
-    if (lines === undefined && before === undefined) return this.#quiet;
-    const stateBefore = before === undefined ? "" : this.#stateText(before, nowBootMs);
-    const changed = after !== undefined && this.#remember(key, before, after);
-    return { rules: lines ?? this.#quiet.rules, fired, stateBefore, changed };
+    return { rules: lines, fired, stateBefore: before === "" ? "" : `${before}}`, changed };
   }
 
   fallbackBegins(key: string): boolean {
-    if (!this.#unanswered.begins(key)) return false;
-    this.#deps.keep(key, FALLBACK_EDGE, ON);
+    if (!this.#noAnswer.begins(key)) return false;
+    this.#deps.states.keep(key, FALLBACK, "true");
     return true;
   }
 
   fallbackEnds(key: string): boolean {
-    if (!this.#unanswered.ends(key)) return false;
-    this.#deps.keep(key, FALLBACK_EDGE, null);
+    if (!this.#noAnswer.ends(key)) return false;
+    this.#deps.states.keep(key, FALLBACK, null);
     return true;
   }
 
-  /** What was kept before a restart. States of rules that are no more are let go. */
-  restore(key: string, rule: string, state: string): void {
-    if (rule === FALLBACK_EDGE) {
-      this.#unanswered.begins(key);
-      return;
-    }
-    const at = this.#rules.findIndex((one) => one.id === rule);
-    if (at < 0) {
-      this.#deps.keep(key, rule, null);
-      return;
-    }
-    const states = this.#states.get(key) ?? this.#rules.map(() => RESTING);
-    states[at] = restoreRuleState(state, this.#deps.clock);
-    this.#states.set(key, states);
-  }
-
-  /** The key was evicted: its rules start from nothing when it comes again. */
+  /** The key is gone: so is what was remembered of it. */
   forget(key: string): void {
-    const states = this.#states.get(key);
-    this.#states.delete(key);
-    for (const [at, rule] of this.#rules.entries()) {
-      if (states !== undefined && states[at] !== RESTING) this.#deps.keep(key, rule.id, null);
+    this.#noAnswer.ends(key);
+    for (const bound of this.#rules) bound.states.delete(key);
+  }
+
+  #step(
+    bound: BoundRule,
+    state: RuleState,
+    nowBootMs: number,
+  ): { step: RuleStep; failure: ExpressionFailure | undefined } {
+    const { rule, timing } = bound;
+    if (bound.readsState) {
+      const { lastFiredBootMs } = state;
+      const sinceLastFiredSeconds =
+        lastFiredBootMs === null ? NEVER_FIRED_SECONDS : (nowBootMs - lastFiredBootMs) / 1000;
+      this.#compiled.expressions.bindState({ sinceLastFiredSeconds, firing: state.firing, passes: state.passes });
     }
-    if (this.#unanswered.ends(key)) this.#deps.keep(key, FALLBACK_EDGE, null);
+    const expression = asksClear(timing, state) ? (rule.clearWhen ?? rule.when) : rule.when;
+    const truth = expression.test();
+    if (truth instanceof ExpressionFailure)
+      return { step: stepRule(timing, state, undefined, nowBootMs), failure: truth };
+    return { step: stepRule(timing, state, truth, nowBootMs), failure: undefined };
   }
 
-  /** Keys that have something to remember. */
-  get keys(): number {
-    return this.#states.size;
+  #keep(bound: BoundRule, key: string, state: RuleState): void {
+    if (state === RESTING) bound.states.delete(key);
+    else bound.states.set(key, state);
+    this.#deps.states.keep(key, bound.rule.config.id, saveRuleState(state, this.#deps.clock));
   }
+}
 
-  #remember(key: string, before: readonly RuleState[] | undefined, after: RuleState[]): boolean {
-    const { clock, keep } = this.#deps;
-    let isNews = false;
-    let isResting = true;
-    for (const [at, rule] of this.#rules.entries()) {
-      const state = after[at] as RuleState;
-      const old = before?.[at] ?? RESTING;
-      if (state !== RESTING) isResting = false;
-      if (state === old) continue;
-      if (
-        state.firing !== old.firing ||
-        state.failing !== old.failing ||
-        (state.sinceBootMs === null) !== (old.sinceBootMs === null)
-      )
-        isNews = true;
-      keep(key, rule.id, saveRuleState(state, clock));
-    }
-    if (isResting) this.#states.delete(key);
-    else this.#states.set(key, after);
-    if (this.#states.size > this.#maxKeys) this.#forgetOldest();
-    return isNews;
+function lineOf(bound: BoundRule, step: RuleStep, failure: ExpressionFailure | undefined): RuleLine {
+  const { id } = bound.rule.config;
+  switch (step.kind) {
+    case "quiet":
+      return bound.quiet;
+    case "fired":
+      return bound.fired;
+    case "firing":
+      return bound.firing;
+    case "cleared":
+      return bound.cleared;
+    case "holding":
+      return { id, fired: false, why: `holding ${seconds(step.heldMs)} of ${seconds(bound.timing.forMs)} s` };
+    case "cooling":
+      return { id, fired: false, why: `cooldown ${seconds(step.leftMs)} s left` };
+    case "failed":
+      return { id, fired: false, why: `error: ${failure?.message ?? "unknown"}` };
   }
+}
 
-  #forgetOldest(): void {
-    for (const key of this.#states.keys()) {
-      this.forget(key);
-      return;
-    }
-  }
+function seconds(ms: number): number {
+  return Math.round(ms / 100) / 10;
+}
 
-  #stateText(states: readonly RuleState[], nowBootMs: number): string {
-    const parts = this.#rules.flatMap((rule, at) => {
-      const state = states[at] ?? RESTING;
-      return state === RESTING ? [] : [`${JSON.stringify(rule.id)}:${JSON.stringify(shownState(state, nowBootMs))}`];
-    });
-    return parts.length === 0 ? "" : `{${parts.join(",")}}`;
-  }
+/** A state as a decision shows it, with ages in place of boot times: enough to take the step again. */
+export function stateText(state: RuleState, nowBootMs: number): string {
+  return JSON.stringify({
+    sinceMs: state.sinceBootMs === null ? null : Math.round(nowBootMs - state.sinceBootMs),
+    firing: state.firing,
+    lastFiredMs: state.lastFiredBootMs === null ? null : Math.round(nowBootMs - state.lastFiredBootMs),
+    passes: state.passes,
+    failing: state.failing,
+  });
 }

@@ -1,0 +1,100 @@
+import type { FieldRow, FieldValue } from "../models/field-memory.ts";
+import type { JournalReading, Windows } from "../models/windows.ts";
+import type { PlannedField } from "./agent-plan.ts";
+import type { Clock } from "./clock.ts";
+import type { Ledger } from "./ledger.ts";
+import type { ReadingBlock, Restored } from "./store/messages.ts";
+import type { Projection } from "./store/open-batch.ts";
+
+interface Deps {
+  readonly windows: Windows;
+  readonly store: { project(change: Projection): void; room(): number };
+  readonly clock: Clock;
+  readonly ledger: Ledger;
+}
+
+interface Options {
+  readonly agent: number;
+  readonly journaled: boolean;
+  readonly everyMs: number;
+  readonly fields: readonly PlannedField[];
+}
+
+/** What one round of checkpoints may write; the rest waits for the next. */
+const CHECKPOINT_BYTES = 1_048_576;
+
+/** Keeps an agent's windows over restarts: by the journal of readings, or by checkpoints of the keys that changed. */
+export class WindowKeeper {
+  readonly everyMs: number;
+  readonly #deps: Deps;
+  readonly #options: Options;
+  #due = new Set<string>();
+
+  constructor(deps: Deps, options: Options) {
+    this.#deps = deps;
+    this.#options = options;
+    this.everyMs = options.everyMs;
+  }
+
+  restore(restored: Restored): void {
+    const { windows, ledger, clock } = this.#deps;
+    const { agent } = this.#options;
+    for (const checkpoint of restored.checkpoints) {
+      if (checkpoint.agent !== agent) continue;
+      if (!windows.load(checkpoint.key, checkpoint.blob)) ledger.note("windowDiscarded", clock.wallMs());
+    }
+    if (this.#options.journaled) {
+      for (const block of restored.readings) if (block.agent === agent) windows.replay(this.#readings(block));
+    }
+    windows.dirtyKeys();
+    windows.keysWithNews();
+  }
+
+  /** One round: the journal is pruned behind the windows, or changed keys are written down. */
+  tick(): void {
+    const { windows, store } = this.#deps;
+    if (!this.#options.journaled) {
+      this.checkpoint();
+      return;
+    }
+    const beforeMs = windows.journalHorizon();
+    if (Number.isFinite(beforeMs)) store.project({ kind: "pruneReadings", agent: this.#options.agent, beforeMs });
+  }
+
+  checkpoint(): void {
+    if (this.#options.journaled) return;
+    const { windows, store } = this.#deps;
+    for (const key of windows.dirtyKeys()) this.#due.add(key);
+    let written = 0;
+    for (const key of this.#due) {
+      if (written >= CHECKPOINT_BYTES || store.room() <= 0) return;
+      this.#due.delete(key);
+      const blob = windows.dump(key);
+      if (blob === undefined) continue;
+      written += blob.length;
+      store.project({ kind: "windowCheckpoint", agent: this.#options.agent, key, blob });
+    }
+  }
+
+  *#readings(block: ReadingBlock): Generator<JournalReading> {
+    const { fields } = this.#options;
+    if (block.width !== fields.length) return;
+    const others = new Map(block.others);
+    const step = block.width + 2;
+    for (const [at, key] of block.keys.entries()) {
+      const values: FieldValue[] = [];
+      for (let field = 0; field < block.width; field++) {
+        const place = at * step + 2 + field;
+        const number = block.numbers[place] as number;
+        values.push(Number.isNaN(number) ? others.get(place) : number);
+      }
+      yield { key, timeMs: block.numbers[at * step] as number, source: this.#sourceOf(values), values };
+    }
+  }
+
+  /** Events carry the fields of one source, so the first value there is tells which. */
+  #sourceOf(values: FieldRow): number {
+    const at = values.findIndex((value) => value !== undefined);
+    return this.#options.fields[Math.max(0, at)]?.source ?? 0;
+  }
+}
