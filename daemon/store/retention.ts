@@ -9,11 +9,14 @@ import { droppedHead } from "./tables/epoch.ts";
 
 const WALK_ROWS = 1000;
 const DELETE_ROWS = 500;
+/** When rows come in faster than they go, more of them go at once. */
+const PRESSED_DELETE_ROWS = 2000;
+const PRESSED_AT = 0.92;
 const DAY_MS = 86_400_000;
 const BEGIN_AT = 0.85;
 const END_AT = 0.8;
 /** A range this part of the quota is dropped at a time: each costs a record in the stream that is never dropped. */
-const RANGE_PART = 64;
+const RANGE_PART = 20;
 const RANGE_LEAST_BYTES = 65_536;
 /** Telemetry and quiet passes keep this part of the quota before the next stream is touched. */
 const FLOOR_PART = 16;
@@ -58,6 +61,7 @@ export class Retention {
   #range: Range | undefined;
   #isDeleting: boolean;
   #isWanted = false;
+  #isPressed = false;
   #droppedRows = 0;
 
   constructor(deps: RetentionDeps) {
@@ -79,10 +83,15 @@ export class Retention {
     return this.#droppedRows;
   }
 
+  /** The quota is near: letting rows go matters more than the time of the next commit. */
+  get isPressed(): boolean {
+    return this.#isPressed;
+  }
+
   /** Looks whether something is to go. True when `step` has work. */
-  look(lifeMs: number, isPressed = false): boolean {
+  look(lifeMs: number, isForced = false): boolean {
     if (this.#isDeleting || this.#range !== undefined) return true;
-    this.#range = this.#bySize(isPressed) ?? this.#byAge(lifeMs);
+    this.#range = this.#bySize(isForced) ?? this.#byAge(lifeMs);
     return this.#range !== undefined;
   }
 
@@ -101,12 +110,13 @@ export class Retention {
     return (pages - Number(database.pragma("freelist_count", { simple: true }))) * pageBytes;
   }
 
-  #bySize(isPressed: boolean): Range | undefined {
+  #bySize(isForced: boolean): Range | undefined {
     const { quotaBytes, tables } = this.#deps;
     const live = this.#liveBytes();
+    this.#isPressed = live > PRESSED_AT * quotaBytes;
     if (live > BEGIN_AT * quotaBytes) this.#isWanted = true;
     else if (live <= END_AT * quotaBytes) this.#isWanted = false;
-    if (!this.#isWanted && !isPressed) return undefined;
+    if (!this.#isWanted && !isForced) return undefined;
     const target = Math.max(RANGE_LEAST_BYTES, quotaBytes / RANGE_PART);
     for (const stream of [3, 2] as const) {
       if (tables.sizes.bytesOf(stream) <= quotaBytes / FLOOR_PART) continue;
@@ -232,7 +242,8 @@ export class Retention {
       this.#isDeleting = false;
       return;
     }
-    const upTo = Math.min(next.toSeq, next.deletedSeq + DELETE_ROWS);
+    const atOnce = this.#isPressed ? PRESSED_DELETE_ROWS : DELETE_ROWS;
+    const upTo = Math.min(next.toSeq, next.deletedSeq + atOnce);
     this.#deps.transact(() => {
       this.#delete.run(next.epoch, next.stream, next.deletedSeq, upTo);
       this.#deleted.run(upTo, next.epoch, next.stream);

@@ -128,6 +128,10 @@ class WriterThread {
     // A minute that could not be ended is ended by the next; it must not stand before the records.
     if (message.kind === "minute") this.#queue.shift();
     try {
+      if (message.kind === "batch" && writer.isQuotaReached(message) && writer.makeRoomInQuota(Date.now())) {
+        setImmediate(() => this.drain());
+        return;
+      }
       writer.makeRoom(Date.now());
     } catch (cause) {
       if (!PASSING.test(sqliteCode(cause))) {

@@ -19,6 +19,9 @@ const RESERVE_PAGES = 256;
 /** What of the budget is not the database's: WAL and its growth, ballast, control.db and its copy. */
 const QUOTA_SHARE = 0.8;
 const LEAST_QUOTA_PAGES = 512;
+const QUOTA_MARGIN_BYTES = 131_072;
+const PRESSED_RETAIN_MS = 20;
+const ROOM_STEPS = 200;
 
 /** The one writer of the log: commits batches, ends minutes, lets old rows go. Runs in a thread of its own. */
 export class Writer {
@@ -144,11 +147,26 @@ export class Writer {
     return this.#retention.look(this.#life.nowMs());
   }
 
-  /** One step of letting old rows go. True when there is more. */
+  /** Lets old rows go for a short time. True when there is more. */
   retain(wallMs: number): boolean {
-    const isMore = this.#retention.step(wallMs, this.#life.nowMs());
+    const endsAt = performance.now() + (this.#retention.isPressed ? PRESSED_RETAIN_MS : 0);
+    let isMore = this.#retention.step(wallMs, this.#life.nowMs());
+    while (isMore && performance.now() < endsAt) isMore = this.#retention.step(wallMs, this.#life.nowMs());
     this.#checkpointer.committed(0);
     return isMore;
+  }
+
+  /** The quota, not the disk, is what this batch has no room for. */
+  isQuotaReached(batch: Batch): boolean {
+    return this.#freePages() * PAGE_BYTES < 2 * sizeOf(batch) + QUOTA_MARGIN_BYTES;
+  }
+
+  /** Lets old rows go at once, as far as the rules allow. True when that made room. */
+  makeRoomInQuota(wallMs: number): boolean {
+    const before = this.#freePages();
+    this.#retention.look(this.#life.nowMs());
+    for (let step = 0; step < ROOM_STEPS && this.#retention.step(wallMs, this.#life.nowMs()); step++);
+    return this.#freePages() > before;
   }
 
   /** On a full disk: gives up the ballast, empties the WAL, lets old rows go as far as the rules allow. */
@@ -156,8 +174,8 @@ export class Writer {
     this.#ballast.release();
     this.#checkpointer.truncate();
     if (!this.#retention.look(this.#life.nowMs(), true)) return;
-    // Bounded: one range, then the commit is tried again.
-    for (let step = 0; step < 200 && this.#retention.step(wallMs, this.#life.nowMs()); step++);
+    // Bounded: then the commit is tried again.
+    for (let step = 0; step < ROOM_STEPS && this.#retention.step(wallMs, this.#life.nowMs()); step++);
     this.#checkpointer.truncate();
   }
 
@@ -207,6 +225,12 @@ export class Writer {
     this.#database.close();
     this.#opening.control.close();
     this.#opening.lock.close();
+  }
+
+  #freePages(): number {
+    const unused = Number(this.#database.pragma("freelist_count", { simple: true }));
+    const used = Number(this.#database.pragma("page_count", { simple: true }));
+    return this.#quotaPages - used + unused;
   }
 
   #transact(work: () => void): void {

@@ -5,7 +5,12 @@ import { performance } from "node:perf_hooks";
 const { dist, directory, crashpoint, rows } = JSON.parse(process.argv[2]);
 const { Store } = await import(`${dist}/daemon/store/store.js`);
 const { createIds } = await import(`${dist}/daemon/ids.js`);
-const clock = { bootId: "boot", wallMs: () => Date.now() + aheadMs, bootMs: () => performance.now() + aheadMs, trust: () => "unknown" };
+const clock = {
+  bootId: "boot",
+  wallMs: () => Date.now() + aheadMs,
+  bootMs: () => performance.now() + aheadMs,
+  trust: () => "unknown",
+};
 let aheadMs = 0;
 const store = new Store(
   { clock, fail: () => process.exit(3) },

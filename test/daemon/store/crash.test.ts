@@ -41,12 +41,18 @@ async function check(directory: string, acknowledged: readonly string[]): Promis
     expect(db.pragma("quick_check", { simple: true })).toBe("ok");
     const ids = db.prepare("SELECT lower(hex(id)) FROM record WHERE kind = 1 ORDER BY n").pluck().all() as string[];
     expect(new Set(ids).size).toBe(ids.length);
-    const announced = db.prepare("SELECT coalesce(sum(rows), 0) FROM dropped WHERE stream IN (1, 2)").pluck().get() as number;
-    const waiting = db.prepare("SELECT coalesce(sum(toSeq - deletedSeq), 0) FROM dropped WHERE stream IN (1, 2)").pluck().get() as number;
+    const announced = db
+      .prepare("SELECT coalesce(sum(rows), 0) FROM dropped WHERE stream IN (1, 2)")
+      .pluck()
+      .get() as number;
+    const waiting = db
+      .prepare("SELECT coalesce(sum(toSeq - deletedSeq), 0) FROM dropped WHERE stream IN (1, 2)")
+      .pluck()
+      .get() as number;
     const stored = new Set(ids);
     const missing = acknowledged.filter((id) => !stored.has(id.replaceAll("-", "")));
     expect(missing.length).toBeLessThanOrEqual(announced);
-    const counted = totals["pump"]?.["decided"] ?? 0;
+    const counted = totals.pump?.decided ?? 0;
     expect(ids.length + announced - waiting).toBe(counted);
     expect(counted).toBeGreaterThanOrEqual(acknowledged.length);
   });

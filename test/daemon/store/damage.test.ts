@@ -1,4 +1,17 @@
-import { copyFileSync, cpSync, existsSync, openSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, writeSync, closeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { verifyLog } from "../../../daemon/store/verify.ts";
@@ -14,7 +27,9 @@ async function leftBehind(rows: number): Promise<{ directory: string; bodies: st
   }
   const directory = temporaryDirectory();
   cpSync(source, directory, { recursive: true, filter: (path) => !path.endsWith("-shm") });
-  const bodies = inside(source, (db) => db.prepare("SELECT body FROM record WHERE kind = 1 ORDER BY n").pluck().all()) as string[];
+  const bodies = inside(source, (db) =>
+    db.prepare("SELECT body FROM record WHERE kind = 1 ORDER BY n").pluck().all(),
+  ) as string[];
   await store.stop();
   return { directory, bodies };
 }
@@ -25,7 +40,9 @@ function scribble(path: string, from: number, bytes: number, value = 0xa5): void
   closeSync(file);
 }
 
-async function decisionsAfter(directory: string): Promise<{ bodies: string[]; notes: string; reason: string; ordinal: number; gaps: readonly { reason: string }[] }> {
+async function decisionsAfter(
+  directory: string,
+): Promise<{ bodies: string[]; notes: string; reason: string; ordinal: number; gaps: readonly { reason: string }[] }> {
   const { store } = await openTestStore(directory);
   put(store, 2, { text: "afterwards" });
   await store.flush();
@@ -34,7 +51,9 @@ async function decisionsAfter(directory: string): Promise<{ bodies: string[]; no
   await store.stop();
   expect(verifyLog({ directory })).toMatchObject({ ok: true });
   expect(inside(directory, (db) => db.pragma("quick_check", { simple: true }))).toBe("ok");
-  const bodies = inside(directory, (db) => db.prepare("SELECT body FROM record WHERE kind = 1 ORDER BY n").pluck().all()) as string[];
+  const bodies = inside(directory, (db) =>
+    db.prepare("SELECT body FROM record WHERE kind = 1 ORDER BY n").pluck().all(),
+  ) as string[];
   return { bodies: bodies.slice(0, -2), notes: notes.join("; "), reason, ordinal, gaps };
 }
 
@@ -141,11 +160,14 @@ test("counters survive a damaged file as far as it can be read", async () => {
   await store.stop();
   scribble(join(directory, "records.db"), 2048 * 200, 2048);
   const again = await openTestStore(directory);
-  expect((await again.store.restore()).totals["pump"]).toEqual({ decided: 3000 });
+  expect((await again.store.restore()).totals.pump).toEqual({ decided: 3000 });
 });
 
 test("refuses a database of a newer version, and one of another program", async () => {
-  for (const [pragma, code] of [["user_version = 99", "STORE_NEWER"], ["application_id = 7", "STORE_FOREIGN"]] as const) {
+  for (const [pragma, code] of [
+    ["user_version = 99", "STORE_NEWER"],
+    ["application_id = 7", "STORE_FOREIGN"],
+  ] as const) {
     const directory = temporaryDirectory();
     await (await openTestStore(directory)).store.stop();
     inside(directory, (db) => db.pragma(pragma), false);

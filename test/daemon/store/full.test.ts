@@ -38,12 +38,19 @@ test("keeps what it can not commit, acknowledges nothing, and goes on by itself 
   await store.stop();
   expect(failures).toEqual([]);
   expect(notes.map((note) => note.what)).toEqual(["store is full", "store is open"]);
-  const kinds = inside(directory, (db) => db.prepare("SELECT kind, count(*) FROM record WHERE kind IN (1, 9) GROUP BY kind").raw().all());
-  expect(kinds).toEqual([[1, 20], [9, 1]]);
+  const kinds = inside(directory, (db) =>
+    db.prepare("SELECT kind, count(*) FROM record WHERE kind IN (1, 9) GROUP BY kind").raw().all(),
+  );
+  expect(kinds).toEqual([
+    [1, 20],
+    [9, 1],
+  ]);
   expect(verifyLog({ directory })).toMatchObject({ ok: true });
 });
 
-test("a disk that really is full: the ballast goes, nothing is lost, and it comes back", { timeout: 60_000 }, async (context) => {
+test("a disk that really is full: the ballast goes, nothing is lost, and it comes back", {
+  timeout: 60_000,
+}, async (context) => {
   const disk = temporaryDirectory();
   if (!mountSmallDisk(disk)) context.skip("only root can mount a small disk");
   try {
@@ -66,7 +73,9 @@ test("a disk that really is full: the ballast goes, nothing is lost, and it come
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
     expect(store.state().condition).toBe("full");
-    const atFull = inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get()) as number;
+    const atFull = inside(directory, (db) =>
+      db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get(),
+    ) as number;
     expect(durable).toBeLessThanOrEqual(atFull);
     expect(durable).toBeLessThan(sent);
     rmSync(filler);
@@ -76,8 +85,12 @@ test("a disk that really is full: the ballast goes, nothing is lost, and it come
     store.minute();
     await store.stop();
     expect(failures).toEqual([]);
-    expect(inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get())).toBe(sent + 5);
-    expect(inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 9").pluck().get())).toBeGreaterThan(0);
+    expect(inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get())).toBe(
+      sent + 5,
+    );
+    expect(
+      inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 9").pluck().get()),
+    ).toBeGreaterThan(0);
     expect(verifyLog({ directory })).toMatchObject({ ok: true });
     expect(statSync(join(directory, "ballast")).size).toBe(262_144);
   } finally {
@@ -103,7 +116,10 @@ test("starts on a disk that has become full, once there is room", { timeout: 60_
     };
     for (const bytes of [1_000_000, 100_000, 4096]) while (fill(bytes));
     const opening = openTestStore(directory, { ballastBytes: 65_536 });
-    const early = await Promise.race([opening.then(() => "open"), new Promise((resolve) => setTimeout(() => resolve("waits"), 600))]);
+    const early = await Promise.race([
+      opening.then(() => "open"),
+      new Promise((resolve) => setTimeout(() => resolve("waits"), 600)),
+    ]);
     rmSync(filler);
     const { store } = await opening;
     put(store, 3);

@@ -9,7 +9,9 @@ test("tells that records are durable only when another connection can read them"
   const { store, directory } = await openTestStore();
   put(store, 3);
   const rows = await new Promise((resolve) => {
-    store.onDurable(() => resolve(inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get())));
+    store.onDurable(() =>
+      resolve(inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get())),
+    );
     store.commitNow();
   });
   expect(rows).toBe(3);
@@ -49,7 +51,9 @@ test("writes only records that their schemas accept", async () => {
   clock.aheadMs = 61_000;
   store.minute();
   await store.stop();
-  const bodies = inside(directory, (db) => db.prepare("SELECT body FROM record WHERE kind <> 1").pluck().all()) as string[];
+  const bodies = inside(directory, (db) =>
+    db.prepare("SELECT body FROM record WHERE kind <> 1").pluck().all(),
+  ) as string[];
   const kinds = bodies.map((body) => parseRecord(body).kind);
   expect(new Set(kinds)).toEqual(new Set(["epochStart", "rollup", "chainHead", "epochClose"]));
 });
@@ -90,7 +94,9 @@ test("counts exactly over minutes, restarts and agents", async () => {
   const { totals } = await second.store.restore();
   expect(totals).toEqual({ pump: { decided: 155 }, valve: { late: 7 }, "": { starts: 1 } });
   await second.store.stop();
-  const rollups = inside(directory, (db) => db.prepare("SELECT body FROM record WHERE kind = 8").pluck().all()) as string[];
+  const rollups = inside(directory, (db) =>
+    db.prepare("SELECT body FROM record WHERE kind = 8").pluck().all(),
+  ) as string[];
   const summed = rollups.map((body) => JSON.parse(body)).filter((body) => body.agent === "pump");
   expect(summed.reduce((sum, body) => sum + body.counters.decided, 0)).toBe(155);
 });
@@ -105,8 +111,12 @@ test("a roll-up names the first and the last record of its minute", async () => 
   store.minute();
   await store.stop();
   const found = inside(directory, (db) => ({
-    rollups: (db.prepare("SELECT body FROM record WHERE kind = 8 ORDER BY n").pluck().all() as string[]).map((body) => JSON.parse(body)),
-    minutes: db.prepare("SELECT min(n) AS firstN, max(n) AS lastN FROM record WHERE kind = 1 GROUP BY wallMs ORDER BY wallMs").all(),
+    rollups: (db.prepare("SELECT body FROM record WHERE kind = 8 ORDER BY n").pluck().all() as string[]).map((body) =>
+      JSON.parse(body),
+    ),
+    minutes: db
+      .prepare("SELECT min(n) AS firstN, max(n) AS lastN FROM record WHERE kind = 1 GROUP BY wallMs ORDER BY wallMs")
+      .all(),
   }));
   expect(found.rollups.map(({ firstN, lastN }) => ({ firstN, lastN }))).toEqual(found.minutes);
 });
@@ -117,7 +127,14 @@ test("restores the reading journal, checkpoints, rule states and seen ids", asyn
   const agent = store.agentNumber("pump");
   const other = store.agentNumber("valve");
   for (let at = 0; at < 300; at++) {
-    store.project({ kind: "reading", agent, key: `k${at % 3}`, timeMs: at, arrivalMs: at + 1, values: [at / 3, at % 2 ? null : "on", true] });
+    store.project({
+      kind: "reading",
+      agent,
+      key: `k${at % 3}`,
+      timeMs: at,
+      arrivalMs: at + 1,
+      values: [at / 3, at % 2 ? null : "on", true],
+    });
     store.project({ kind: "reading", agent: other, key: "one", timeMs: at, arrivalMs: at, values: [at] });
     store.project({ kind: "seenId", agent, id: `event-${at}` });
     if (at % 50 === 0) await store.flush();
@@ -136,7 +153,9 @@ test("restores the reading journal, checkpoints, rule states and seen ids", asyn
   const again = await openTestStore(directory);
   const restored = await again.store.restore();
   const readings: unknown[] = [];
-  eachReading(restored.readings, agent, (key, timeMs, arrivalMs, values) => readings.push([key, timeMs, arrivalMs, values]));
+  eachReading(restored.readings, agent, (key, timeMs, arrivalMs, values) =>
+    readings.push([key, timeMs, arrivalMs, values]),
+  );
   expect(readings).toHaveLength(300);
   expect(readings[4]).toEqual(["k1", 4, 5, [4 / 3, "on", true]]);
   expect(readings[5]).toEqual(["k2", 5, 6, [5 / 3, null, true]]);
@@ -167,7 +186,10 @@ test("remembers the newest ids only", async () => {
 
 test("a second daemon on the same directory is refused, with the number of the first", async () => {
   const { store, directory } = await openTestStore();
-  await expect(openTestStore(directory)).rejects.toMatchObject({ code: "STORE_LOCKED", detail: { directory, pid: process.pid } });
+  await expect(openTestStore(directory)).rejects.toMatchObject({
+    code: "STORE_LOCKED",
+    detail: { directory, pid: process.pid },
+  });
   await store.flush();
   await store.stop();
   await (await openTestStore(directory)).store.stop();
@@ -191,16 +213,27 @@ test("keeps generations, pointer and modes in the control database, and restores
   const { rmSync, writeFileSync } = await import("node:fs");
   const directory = temporaryDirectory();
   const { store } = await openTestStore(directory);
-  const generation = { id: "0123456789abcdef", origin: "local", createdAt: 1, files: [{ path: "a.yaml", sha256: "00", source: "agents: {}" }] };
+  const generation = {
+    id: "0123456789abcdef",
+    origin: "local",
+    createdAt: 1,
+    files: [{ path: "a.yaml", sha256: "00", source: "agents: {}" }],
+  };
   await store.control.saveGeneration(generation);
   await store.control.change({ kind: "pointer", id: generation.id });
   const state = await store.control.change({ kind: "mode", scope: "global", mode: "observe" });
   expect(state).toMatchObject({ pointer: generation.id, modes: { global: "observe" } });
   await store.stop();
   rmSync(join(directory, "control.db"));
-  writeFileSync(join(directory, "control.db"), "this is no database, and long enough to be looked at as one".repeat(50));
+  writeFileSync(
+    join(directory, "control.db"),
+    "this is no database, and long enough to be looked at as one".repeat(50),
+  );
   const again = await openTestStore(directory);
-  expect(await again.store.control.state()).toMatchObject({ pointer: generation.id, generations: [{ id: generation.id }] });
+  expect(await again.store.control.state()).toMatchObject({
+    pointer: generation.id,
+    generations: [{ id: generation.id }],
+  });
   expect(again.store.epoch().notes.join()).toContain("restored from its copy");
 });
 

@@ -78,12 +78,22 @@ afterEach(async () => {
 const newId = createIds();
 
 /** A decision's line, as short as it may be for the store, which looks only at its bytes. */
-export function decision(agent: string, wallMs: number, more: Record<string, unknown> = {}): { id: string; body: string } {
+export function decision(
+  agent: string,
+  wallMs: number,
+  more: Record<string, unknown> = {},
+): { id: string; body: string } {
   const id = newId(wallMs);
   return { id, body: JSON.stringify({ v: 1, kind: "decision", id, agent, ...more }) };
 }
 
-export function put(store: Store, count: number, more: Record<string, unknown> = {}, stream: 1 | 2 = 1, wallMs = Date.now()): string[] {
+export function put(
+  store: Store,
+  count: number,
+  more: Record<string, unknown> = {},
+  stream: 1 | 2 = 1,
+  wallMs = Date.now(),
+): string[] {
   const ids: string[] = [];
   const agent = store.agentNumber("pump");
   for (let at = 0; at < count; at++) {

@@ -1,5 +1,5 @@
-import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { createHash } from "node:crypto";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -69,7 +69,10 @@ test("finds any edited body and names its row", () => {
         const body = db.prepare("SELECT body FROM record WHERE n = ?").pluck().get(row.n) as string;
         const where = byte % body.length;
         const other = body[where] === "7" ? "8" : "7";
-        db.prepare("UPDATE record SET body = ? WHERE n = ?").run(body.slice(0, where) + other + body.slice(where + 1), row.n);
+        db.prepare("UPDATE record SET body = ? WHERE n = ?").run(
+          body.slice(0, where) + other + body.slice(where + 1),
+          row.n,
+        );
       }, at);
       expect(result.bad).toMatchObject({ ...place, what: "edited" });
     }),
@@ -81,7 +84,10 @@ test("finds a body that was rewritten together with its hash, between two chain 
   fc.assert(
     fc.property(anyRow, (at) => {
       const { place, result } = changed((row, db) => {
-        const body = (db.prepare("SELECT body FROM record WHERE n = ?").pluck().get(row.n) as string).replace(/\}$/, ',"forged":1}');
+        const body = (db.prepare("SELECT body FROM record WHERE n = ?").pluck().get(row.n) as string).replace(
+          /\}$/,
+          ',"forged":1}',
+        );
         const hash = createHash("sha256").update(body).digest().subarray(0, 16);
         db.prepare("UPDATE record SET body = ?, hash = ? WHERE n = ?").run(body, hash, row.n);
       }, at);
@@ -137,7 +143,9 @@ test("finds two rows that changed places, whether by their position or by their 
   fc.assert(
     fc.property(anyRow, fc.constantFrom(...columns), (at, kind) => {
       const row = places[at % places.length] as Place;
-      const next = places.find((one) => one.epoch === row.epoch && one.stream === row.stream && one.seq === row.seq + 1);
+      const next = places.find(
+        (one) => one.epoch === row.epoch && one.stream === row.stream && one.seq === row.seq + 1,
+      );
       if (next === undefined) return;
       const { result } = changed((_row, db) => {
         const names = kind.split(", ");
