@@ -2,14 +2,16 @@
  * Event ids of one agent that were seen, the oldest forgotten first. A ring beside the set: asking a Set for its first
  * entry walks over all that were deleted before it.
  */
-export class SeenIds {
+export class Dedupe {
   readonly #capacity: number;
   readonly #known = new Set<string>();
   readonly #ring: string[] = [];
   #oldest = 0;
 
-  constructor(capacity: number) {
+  /** `ids`: those that were stored, oldest first. */
+  constructor(capacity: number, ids: Iterable<string> = []) {
     this.#capacity = Math.max(1, Math.floor(capacity));
+    for (const id of ids) this.add(id);
   }
 
   has(id: string): boolean {
@@ -27,11 +29,6 @@ export class SeenIds {
     this.#known.delete(this.#ring[this.#oldest] as string);
     this.#ring[this.#oldest] = id;
     this.#oldest = (this.#oldest + 1) % this.#capacity;
-  }
-
-  /** Ids that were stored, oldest first. */
-  restore(ids: Iterable<string>): void {
-    for (const id of ids) this.add(id);
   }
 
   /** Oldest first. */

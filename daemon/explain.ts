@@ -1,7 +1,6 @@
 import type { Answer, InputRow } from "../models/inference.ts";
-import type { Declarations, PassValues, StateValues } from "./expression-names.ts";
+import { type Declarations, NEVER_FIRED_SECONDS, type PassValues, type StateValues } from "./expression-names.ts";
 import { ExpressionFailure, Expressions, type ExpressionValue } from "./expressions.ts";
-import { type ShownState, stateValues } from "./rule-shown.ts";
 
 /** A part of an expression with what it came to, or why it came to nothing. */
 export interface ExplainedPart {
@@ -63,7 +62,17 @@ export function seenBy(rule: string, decision: RecordedDecision, declarations: D
       windowCount: decision.window?.count ?? 0,
     },
     answer: decision.answer,
-    state: stateValues(decision.state?.[rule] as ShownState | undefined),
+    state: stateOf(decision.state?.[rule]),
     nowMs: decision.decidedAt,
+  };
+}
+
+/** What a rule could see of its own past, from the state that its decision tells. */
+function stateOf(recorded: unknown): StateValues {
+  const state = (recorded ?? {}) as { lastFiredMs?: number | null; firing?: boolean; passes?: number };
+  return {
+    sinceLastFiredSeconds: typeof state.lastFiredMs === "number" ? state.lastFiredMs / 1000 : NEVER_FIRED_SECONDS,
+    firing: state.firing ?? false,
+    passes: state.passes ?? 0,
   };
 }
