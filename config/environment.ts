@@ -1,84 +1,122 @@
-import type { z } from "zod";
-import { didYouMean } from "./problems.ts";
-import { keysOf, stepInto } from "./shape.ts";
+import { atKey, didYouMean, type Finding, type Path, suggest } from "./problems.ts";
+import {
+  formsOf,
+  generationSections,
+  keysOf,
+  partOf,
+  partOfValue,
+  type SchemaNode,
+  schemaTree,
+} from "./schema-tree.ts";
 
 const PREFIX = "HOLDFAST__";
 
-interface Options {
-  /** Sections that no override may reach: they belong to the generation, whose digest is over its files. */
-  readonly sections: readonly string[];
-  readonly schema: z.ZodType;
-  readonly scalarOf: (text: string) => unknown;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Override {
+  readonly variable: string;
+  readonly path: Path;
 }
 
-export interface EnvironmentFinding {
-  readonly variable: string;
-  readonly path: string;
-  readonly message: string;
-  readonly hint?: string;
+export interface Overridden {
+  readonly value: Record<string, unknown>;
+  readonly overrides: readonly Override[];
+  readonly findings: readonly { readonly variable: string; readonly finding: Finding }[];
 }
 
 /**
- * Puts HOLDFAST__SECTION__KEY=value into the gateway's sections, in place. Names are compared without case and
- * underscores, since variables are written in capitals: HOLDFAST__STORE__COMMIT_DELAY_MS is store.commitDelayMs.
+ * Puts HOLDFAST__SECTION__KEY=value over the gateway's sections. Names are compared without case and underscores, since
+ * variables are written in capitals: HOLDFAST__STORE__COMMIT_DELAY_MS is store.commitDelayMs. `parse` reads YAML.
  */
 export function applyEnvironment(
-  target: Record<string, unknown>,
-  environment: Readonly<Record<string, string | undefined>>,
-  options: Options,
-): EnvironmentFinding[] {
-  const found: EnvironmentFinding[] = [];
-  for (const variable of Object.keys(environment).sort()) {
-    const text = environment[variable];
-    if (!variable.startsWith(PREFIX) || text === undefined) continue;
-    const mistake = applyOne(target, variable, text, options);
-    if (mistake !== undefined) found.push({ variable, ...mistake });
+  base: Record<string, unknown>,
+  environment: Environment,
+  parse: (text: string) => unknown,
+): Overridden {
+  let value = base;
+  const overrides: Override[] = [];
+  const findings: { variable: string; finding: Finding }[] = [];
+  for (const variable of inOrder(environment)) {
+    const found = resolve(value, variable);
+    if (!found.ok) findings.push({ variable, finding: found.finding });
+    else {
+      const text = environment[variable] ?? "";
+      value = put(value, found.path, isText(found.node) ? text : parse(text), schemaTree()) as Record<string, unknown>;
+      overrides.push({ variable, path: found.path });
+    }
   }
-  return found;
+  return { value, overrides, findings };
 }
 
-function applyOne(target: Record<string, unknown>, variable: string, text: string, options: Options): Omit<EnvironmentFinding, "variable"> | undefined {
-  const parts = variable.slice(PREFIX.length).split("__");
+/** Whole sections before their keys, and `kind` before the keys that depend on it. */
+function inOrder(environment: Environment): string[] {
+  const rank = (variable: string): string => {
+    const depth = variable.split("__").length;
+    return `${String(depth).padStart(3, "0")}${/__KIND$/i.test(variable) ? 0 : 1}${variable}`;
+  };
+  return Object.keys(environment)
+    .filter((variable) => variable.startsWith(PREFIX) && environment[variable] !== undefined)
+    .sort((a, b) => (rank(a) < rank(b) ? -1 : 1));
+}
+
+type Resolved =
+  | { readonly ok: true; readonly path: string[]; readonly node: SchemaNode | undefined }
+  | { readonly ok: false; readonly finding: Finding };
+
+/** The path that a variable means. */
+function resolve(root: unknown, variable: string): Resolved {
   const path: string[] = [];
-  let schema: z.ZodType | undefined = options.schema;
-  let here: unknown = target;
-  for (const part of parts) {
-    const known: readonly string[] = schema === undefined ? [] : branchKeys(schema, here);
-    const name: string | undefined = known.find((key) => plain(key) === plain(part)) ?? (known.length === 0 && schema !== undefined ? part.toLowerCase() : undefined);
-    if (name === undefined) {
-      const hint = didYouMean(part.toLowerCase(), known.map((key) => key.toLowerCase())) ?? (known.length > 0 ? `Known here: ${known.join(", ")}.` : undefined);
-      return { path: [...path, part].join("."), message: `the environment names an unknown key "${part}"`, ...(hint === undefined ? {} : { hint }) };
-    }
+  let node: SchemaNode | undefined = schemaTree();
+  let here = root;
+  for (const part of variable.slice(PREFIX.length).split("__")) {
+    const keys: readonly string[] | undefined = node === undefined ? [] : keysOf(node, here ?? node.default);
+    const name: string | undefined =
+      keys === undefined ? ownName(here, part) : keys.find((key) => plain(key) === plain(part));
+    if (name === undefined || name === "") return { ok: false, finding: unknownPart(path, part, keys ?? []) };
     path.push(name);
-    if (path.length === 1 && options.sections.includes(name)) {
-      return { path: name, message: `the environment can not change ${name}: it belongs to the generation`, hint: "Write it in a file: overrides reach the gateway's own settings only." };
-    }
-    schema = schema === undefined ? undefined : stepInto(schema, here, name);
-    here = (here as Record<string, unknown> | undefined)?.[name];
+    if (path.length === 1 && generationSections.includes(name)) return { ok: false, finding: notReached(name) };
+    node = node === undefined ? undefined : partOf(node, here ?? node.default, name);
+    here = partOfValue(here, name);
   }
-  put(target, path, options.scalarOf(text));
-  return undefined;
+  return { ok: true, path, node };
 }
 
-function branchKeys(schema: z.ZodType, value: unknown): readonly string[] {
-  const direct = keysOf(schema);
-  if (direct !== undefined) return direct;
-  const options = (schema as unknown as { _zod: { def: { options?: readonly z.ZodType[]; innerType?: z.ZodType } } })._zod.def;
-  if (options.innerType !== undefined) return branchKeys(options.innerType, value);
-  return [...new Set((options.options ?? []).flatMap((option) => keysOf(option) ?? []))];
+/** Where names are free: one that is there already, else the variable's in small letters. */
+function ownName(here: unknown, part: string): string {
+  const known = Object.keys((here as object | null | undefined) ?? {});
+  const name = known.find((key) => plain(key) === plain(part)) ?? part.toLowerCase();
+  return name === "__proto__" ? "" : name;
+}
+
+function unknownPart(path: Path, part: string, known: readonly string[]): Finding {
+  const hint = didYouMean(part.replaceAll("_", "").toLowerCase(), known) ?? suggest(part, known);
+  return atKey([...path, part], `the environment names an unknown key "${part}"`, hint);
+}
+
+function notReached(section: string): Finding {
+  return atKey(
+    [section],
+    `the environment can not change ${section}`,
+    "It belongs to the generation, which is made of files only: write it in one of them.",
+  );
 }
 
 function plain(name: string): string {
-  return name.replaceAll("_", "").toLowerCase();
+  return name.replaceAll(/[_-]/g, "").toLowerCase();
 }
 
-function put(target: Record<string, unknown>, path: readonly string[], value: unknown): void {
-  let here = target;
-  for (const part of path.slice(0, -1)) {
-    const next = here[part];
-    const copy: Record<string, unknown> = typeof next === "object" && next !== null && !Array.isArray(next) ? { ...next } : {};
-    here[part] = copy;
-    here = copy;
-  }
-  here[path.at(-1) as string] = value;
+/** Text is taken as it is: a device may be called 007. */
+function isText(node: SchemaNode | undefined): boolean {
+  return node !== undefined && formsOf(node).every((form) => form.type === "string");
+}
+
+/** A copy of `target` with `value` at `path`; maps on the way that are not there begin as their schema's default. */
+function put(target: unknown, path: readonly string[], value: unknown, node: SchemaNode | undefined): unknown {
+  const [name, ...rest] = path;
+  if (name === undefined) return value;
+  const isMap = typeof target === "object" && target !== null && !Array.isArray(target);
+  const base: Record<string, unknown> = { ...((isMap ? target : node?.default) as object | undefined) };
+  const inner = node === undefined ? undefined : partOf(node, base, name);
+  base[name] = put(base[name], rest, value, inner);
+  return base;
 }

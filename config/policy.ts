@@ -6,7 +6,11 @@ const described = <T extends z.ZodType>(schema: T, description: string, ...examp
 /** Rules over actions, whoever proposes them. Checked and recorded now; enforced once actions exist. */
 export const policyRuleSchema = z.strictObject({
   id: described(z.string().min(1), "The rule's name.", "no-stops-at-night"),
-  effect: described(z.enum(["forbid", "permit", "requireApproval"]), "What it says of the actions it matches.", "forbid"),
+  effect: described(
+    z.enum(["forbid", "permit", "requireApproval"]),
+    "What it says of the actions it matches.",
+    "forbid",
+  ),
   tools: described(z.array(z.string()).default(["*"]), "Tools it is about; * is all.", ["stop-pump"]),
   agents: described(z.array(z.string()).default(["*"]), "Agents it is about; * is all.", ["*"]),
   when: described(z.string().optional(), "A CEL condition; without one it always matches.", "event.key != 'p1'"),

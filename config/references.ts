@@ -1,141 +1,218 @@
-import type { AgentConfig, MqttSourceConfig } from "./agents.ts";
-import { featureFunctions, parseFeature } from "./feature-syntax.ts";
+import { agentFindings } from "./agent-references.ts";
 import type { GatewayConfig } from "./gateway.ts";
-import { didYouMean, type Finding, type Path } from "./problems.ts";
+import { atValue, type Finding, type Path, suggest } from "./problems.ts";
 import type { ReleaseConfig } from "./release.ts";
+import { partOfValue } from "./schema-tree.ts";
+import { clientTopicMistake } from "./topic-syntax.ts";
 
-interface Whole {
+export interface Whole {
   readonly gateway: GatewayConfig;
   readonly generation: ReleaseConfig;
 }
 
+/** What the files say, also where the schema refused it: a misspelt entry still has a name that others may use. */
+export interface Written {
+  names(path: Path): readonly string[];
+  has(path: Path): boolean;
+}
+
 /** What one part of a configuration says of another: names that must exist, and combinations that can not work. */
-export function references(config: Whole): Finding[] {
+export function references(
+  config: Whole,
+  raw: unknown,
+  originalPath: (path: Path) => Path = (path) => path,
+): Finding[] {
+  const written = writtenIn(raw, originalPath);
   const { gateway, generation } = config;
-  const found: Finding[] = [...bus(gateway), ...mode(gateway)];
-  for (const [name, agent] of Object.entries(generation.agents)) found.push(...agentFindings(name, agent, config));
-  for (const [name, model] of Object.entries(generation.models)) {
-    if (model.lane !== "main" && !Object.hasOwn(gateway.hosts.lanes, model.lane)) {
-      found.push(finding(["models", name, "lane"], `there is no lane "${model.lane}"`, didYouMean(model.lane, Object.keys(gateway.hosts.lanes)) ?? "Name it under hosts.lanes of the gateway's file."));
+  return [
+    ...busFindings(gateway, written),
+    ...gatewayFindings(gateway),
+    ...Object.entries(generation.agents).flatMap(([name, agent]) => agentFindings(name, agent, written)),
+    ...modelFindings(generation, written),
+    ...toolFindings(generation, written),
+    ...policyFindings(generation, written),
+  ];
+}
+
+function writtenIn(raw: unknown, originalPath: (path: Path) => Path): Written {
+  const at = (path: Path): unknown => originalPath(path).reduce<unknown>((here, part) => partOfValue(here, part), raw);
+  return {
+    names: (path) => {
+      const value = at(path);
+      return typeof value === "object" && value !== null && !Array.isArray(value) ? Object.keys(value) : [];
+    },
+    has: (path) => at(path) !== undefined,
+  };
+}
+
+const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
+
+function busFindings(gateway: GatewayConfig, written: Written): Finding[] {
+  const { bus } = gateway;
+  if (bus.kind === "external")
+    return [...credentialsInUrl(["bus", "url"], bus.url, "username and passwordFile"), ...externalBus(bus)];
+  const found: Finding[] = [];
+  const isOpen = bus.anonymous !== true && written.names(["bus", "users"]).length === 0;
+  if (isOpen && !LOOPBACK.test(bus.host)) {
+    const message = `${bus.host} can be reached from other machines, where anybody could publish false readings`;
+    found.push(
+      atValue(["bus", "host"], message, "Name users under bus.users, say bus.anonymous: true, or listen on 127.0.0.1."),
+    );
+  }
+  for (const [name, user] of Object.entries(bus.users)) {
+    for (const list of ["publish", "subscribe"] as const) {
+      for (const [index, topic] of user[list].entries()) {
+        const mistake = clientTopicMistake(topic);
+        if (mistake !== undefined) found.push(atValue(["bus", "users", name, list, index], mistake));
+      }
     }
-    if (model.hardTimeoutSeconds < model.deadlineSeconds) found.push(finding(["models", name, "hardTimeoutSeconds"], `expected at least deadlineSeconds (${model.deadlineSeconds}), found ${model.hardTimeoutSeconds}`));
   }
-  for (const [name, tool] of Object.entries(generation.tools)) {
-    if (tool.kind === "command" && !Object.hasOwn(gateway.programs, tool.program)) found.push(finding(["tools", name, "program"], `there is no program "${tool.program}"`, didYouMean(tool.program, Object.keys(gateway.programs)) ?? "Programs are named in the gateway's file, under programs."));
-    if (tool.kind === "webhook" && !Object.hasOwn(gateway.endpoints, tool.endpoint)) found.push(finding(["tools", name, "endpoint"], `there is no endpoint "${tool.endpoint}"`, didYouMean(tool.endpoint, Object.keys(gateway.endpoints)) ?? "Endpoints are named in the gateway's file, under endpoints."));
-  }
-  found.push(...policyFindings(generation));
   return found;
 }
 
-function finding(path: Path, message: string, hint?: string): Finding {
-  return { path, at: "value", message, hint };
-}
-
-function bus(gateway: GatewayConfig): Finding[] {
-  const { bus: config } = gateway;
-  if (config.kind === "external") return [];
-  const loopback = /^(127\.|::1$|localhost$)/.test(config.host);
-  if (loopback || config.anonymous === true || Object.keys(config.users).length > 0) return [];
-  return [finding(["bus", "host"], `${config.host} can be reached from other machines, and anybody could publish readings`, "Name users under bus.users, or say bus.anonymous: true.")];
-}
-
-function mode(gateway: GatewayConfig): Finding[] {
-  return gateway.mode === "observe" ? [] : [finding(["mode"], `mode ${gateway.mode} is not there yet: this version decides and records, and acts on nothing`, "Use mode: observe.")];
-}
-
-function agentFindings(name: string, agent: AgentConfig, config: Whole): Finding[] {
-  const at: Path = ["agents", name];
-  const fields = fieldsOf(agent);
-  const found: Finding[] = agent.sources.flatMap((source, index) => (source.kind === "mqtt" ? sourceFindings([...at, "sources", index], source) : []));
-  const twice = fields.filter((field, index) => fields.indexOf(field) !== index);
-  for (const field of new Set(twice)) found.push(finding([...at, "sources"], `two sources have a field "${field}"`, "Give each field of an agent its own name."));
-  found.push(...featureFindings(at, agent, fields), ...windowFindings(at, agent));
-  const ids = new Set<string>();
-  for (const [index, rule] of agent.rules.entries()) {
-    if (ids.has(rule.id)) found.push(finding([...at, "rules", index, "id"], `the rule id "${rule.id}" is there twice`));
-    ids.add(rule.id);
-    found.push(...toolFindings([...at, "rules", index, "do"], rule.do, config.generation));
-  }
-  if (agent.fallback !== undefined) found.push(...toolFindings([...at, "fallback", "do"], agent.fallback.do, config.generation));
-  if (agent.silence !== undefined) found.push(...toolFindings([...at, "silence", "do"], agent.silence.do, config.generation));
-  return found;
-}
-
-/** Names of an agent's fields in order; the vitals of a source without a list are known to the daemon alone. */
-function fieldsOf(agent: AgentConfig): string[] {
-  return agent.sources.flatMap((source) => (source.kind === "mqtt" ? Object.keys(source.fields) : source.kind === "vitals" ? (source.fields ?? []) : []));
-}
-
-function sourceFindings(at: Path, source: MqttSourceConfig): Finding[] {
+function externalBus(bus: Extract<GatewayConfig["bus"], { kind: "external" }>): Finding[] {
   const found: Finding[] = [];
-  const levels = source.topic.split("/");
-  const named = levels.flatMap((level) => /^\{(\w+)\}$/.exec(level)?.[1] ?? []);
-  for (const [index, level] of levels.entries()) {
-    const wild = level === "+" || level === "#" || /^\{\w+\}$/.test(level);
-    if (!wild && /[+#{}]/.test(level)) found.push(finding([...at, "topic"], `the topic level "${level}" mixes a wildcard with text`, "A level is text, +, #, or {name}."));
-    if (level === "#" && index !== levels.length - 1) found.push(finding([...at, "topic"], "# may only be the last level of a topic"));
+  const { certificateFile, keyFile } = bus.tls ?? {};
+  if (bus.passwordFile !== undefined && bus.username === undefined) {
+    found.push(atValue(["bus", "passwordFile"], "a password without a username", "Add bus.username."));
   }
-  if (new Set(named).size !== named.length) found.push(finding([...at, "topic"], "two levels of the topic have the same name"));
-  if (typeof source.key === "string" && !named.includes(source.key)) {
-    found.push(finding([...at, "key"], `the topic has no level {${source.key}}`, didYouMean(source.key, named) ?? (named.length > 0 ? `Its levels are: ${named.join(", ")}.` : "Write the level as {name} in the topic, or take the key from the payload with key: { path: … }.")));
+  if (certificateFile !== undefined && keyFile === undefined) {
+    found.push(
+      atValue(["bus", "tls", "certificateFile"], "a client certificate without its key", "Add bus.tls.keyFile."),
+    );
   }
-  if (Object.keys(source.fields).length === 0) found.push(finding([...at, "fields"], "a source needs at least one field"));
-  if (source.format === "scalar" && Object.keys(source.fields).length !== 1) found.push(finding([...at, "fields"], `a scalar payload has exactly one field, found ${Object.keys(source.fields).length}`));
-  for (const [field, one] of Object.entries(source.fields)) found.push(...fieldFindings([...at, "fields", field], field, one, source));
+  if (keyFile !== undefined && certificateFile === undefined) {
+    found.push(
+      atValue(
+        ["bus", "tls", "keyFile"],
+        "a key without the client certificate it belongs to",
+        "Add bus.tls.certificateFile.",
+      ),
+    );
+  }
+  if (bus.tls !== undefined && !/^(mqtts|wss):/.test(bus.url)) {
+    found.push(
+      atValue(
+        ["bus", "url"],
+        "tls is set, but this URL does not use it",
+        "Begin the URL with mqtts://, or leave tls out.",
+      ),
+    );
+  }
   return found;
 }
 
-function fieldFindings(at: Path, name: string, field: MqttSourceConfig["fields"][string], source: MqttSourceConfig): Finding[] {
+function credentialsInUrl(path: Path, url: string, instead: string): Finding[] {
+  if (!URL.canParse(url))
+    return [atValue(path, "this is not a complete URL", "A URL has a scheme, a host and often a port.")];
+  const { username, password } = new URL(url);
+  if (username === "" && password === "") return [];
+  return [atValue(path, "user and password do not belong into a URL", `Use ${instead}.`)];
+}
+
+function gatewayFindings(gateway: GatewayConfig): Finding[] {
   const found: Finding[] = [];
-  if (field.min !== undefined && field.max !== undefined && field.min > field.max) found.push(finding([...at, "min"], `expected at most max (${field.max}), found ${field.min}`));
-  if (source.format === "json" && field.column !== undefined) found.push(finding([...at, "column"], "column is for CSV payloads", "Use path for JSON, or format: csv."));
-  if (source.format !== "csv") return found;
-  if (field.path !== undefined) found.push(finding([...at, "path"], "path is for JSON payloads", "Use column for CSV."));
-  const column = field.column ?? name;
-  if (typeof column === "string" && !(source.header ?? []).includes(column)) {
-    found.push(finding([...at, ...(field.column === undefined ? [] : ["column"])], `there is no column "${column}"`, didYouMean(column, source.header ?? []) ?? "Give its number from 0, or name the columns with header."));
+  for (const [name, endpoint] of Object.entries(gateway.endpoints)) {
+    found.push(...credentialsInUrl(["endpoints", name, "url"], endpoint.url, "secretFile"));
+  }
+  if (gateway.mode !== "observe") {
+    const message = `mode ${gateway.mode} comes with actions: this version decides and records, and acts on nothing`;
+    found.push(atValue(["mode"], message, "Use mode: observe, or leave the key out."));
+  }
+  const { ballastBytes, maxBytes } = gateway.store;
+  if (ballastBytes * 2 > maxBytes) {
+    found.push(
+      atValue(
+        ["store", "ballastBytes"],
+        `expected at most half of store.maxBytes (${maxBytes}), found ${ballastBytes}`,
+      ),
+    );
   }
   return found;
 }
 
-function featureFindings(at: Path, agent: AgentConfig, fields: readonly string[]): Finding[] {
-  const found: Finding[] = [];
-  const openVitals = agent.sources.some((source) => source.kind === "vitals" && source.fields === undefined);
-  for (const [name, text] of Object.entries(agent.features ?? {})) {
-    const path = [...at, "features", name];
-    const parsed = parseFeature(text);
-    if (!parsed.ok) {
-      found.push(finding(path, parsed.message, parsed.unknown === undefined ? undefined : (didYouMean(parsed.unknown, featureFunctions) ?? `Known: ${featureFunctions.join(", ")}.`)));
-      continue;
+function modelFindings(generation: ReleaseConfig, written: Written): Finding[] {
+  return Object.entries(generation.models).flatMap(([name, model]) => {
+    const found: Finding[] = [];
+    const lanes = ["main", ...written.names(["hosts", "lanes"])];
+    if (!lanes.includes(model.lane)) {
+      found.push(
+        unknownName(
+          ["models", name, "lane"],
+          "lane",
+          model.lane,
+          lanes,
+          "Name it under hosts.lanes of the gateway's file.",
+        ),
+      );
     }
-    const { fn, field } = parsed.call;
-    if (!fields.includes(field) && !openVitals) found.push(finding(path, `no source has a field "${field}"`, didYouMean(field, fields) ?? `Fields: ${fields.join(", ")}.`));
-    if (agent.window === undefined && fn !== "last") found.push(finding(path, `${fn} needs a window`, "Give the agent a window: { seconds: … }."));
-  }
-  return found;
-}
-
-function windowFindings(at: Path, agent: AgentConfig): Finding[] {
-  const { window } = agent;
-  if (window === undefined) return [];
-  const found: Finding[] = [];
-  if (window.lateSeconds > window.seconds) found.push(finding([...at, "window", "lateSeconds"], `expected at most the window's seconds (${window.seconds}), found ${window.lateSeconds}`));
-  if (agent.features === undefined) found.push({ path: [...at, "window"], at: "key", message: "a window without features is never used", hint: "Add features, or leave the window out." });
-  return found;
-}
-
-function toolFindings(at: Path, list: readonly { readonly tool: string }[], generation: ReleaseConfig): Finding[] {
-  const known = Object.keys(generation.tools);
-  return list.flatMap((action, index) =>
-    known.includes(action.tool) ? [] : [finding([...at, index, "tool"], `there is no tool "${action.tool}"`, didYouMean(action.tool, known) ?? (known.length > 0 ? `Tools: ${known.join(", ")}.` : "Add it under tools."))],
-  );
-}
-
-function policyFindings(generation: ReleaseConfig): Finding[] {
-  return generation.policy.flatMap((rule, index) => {
-    const missing = (list: readonly string[], known: readonly string[], what: string): Finding[] =>
-      list.filter((name) => name !== "*" && !known.includes(name)).map((name) => finding(["policy", index, what], `there is no ${what.slice(0, -1)} "${name}"`, didYouMean(name, known)));
-    return [...missing(rule.tools, Object.keys(generation.tools), "tools"), ...missing(rule.agents, Object.keys(generation.agents), "agents")];
+    if (model.hardTimeoutSeconds < model.deadlineSeconds) {
+      const message = `expected at least deadlineSeconds (${model.deadlineSeconds} s), found ${model.hardTimeoutSeconds} s`;
+      found.push(
+        atValue(["models", name, "hardTimeoutSeconds"], message, "Until its deadline a run must be allowed to go on."),
+      );
+    }
+    return found;
   });
+}
+
+function toolFindings(generation: ReleaseConfig, written: Written): Finding[] {
+  return Object.entries(generation.tools).flatMap(([name, tool]) => {
+    const uses = (key: string, value: string | undefined, section: string, what: string): Finding[] => {
+      const known = written.names([section]);
+      if (value === undefined || known.includes(value)) return [];
+      return [
+        unknownName(["tools", name, key], what, value, known, `Name it in the gateway's file, under ${section}.`),
+      ];
+    };
+    if (tool.kind === "command") return uses("program", tool.program, "programs", "program");
+    if (tool.kind === "webhook" || tool.kind === "query")
+      return uses("endpoint", tool.endpoint, "endpoints", "endpoint");
+    if (tool.kind !== "notify" && tool.kind !== "handoff") return [];
+    const people = written.names(["people"]);
+    return tool.to.flatMap((person, index) =>
+      people.includes(person)
+        ? []
+        : [
+            unknownName(
+              ["tools", name, "to", index],
+              "person",
+              person,
+              people,
+              "Name them under people of the gateway's file.",
+            ),
+          ],
+    );
+  });
+}
+
+function policyFindings(generation: ReleaseConfig, written: Written): Finding[] {
+  const seen = new Set<string>();
+  return generation.policy.flatMap((rule, index) => {
+    const found: Finding[] = [];
+    if (seen.has(rule.id))
+      found.push(atValue(["policy", index, "id"], `another rule of the policy has the id "${rule.id}" too`));
+    seen.add(rule.id);
+    for (const [section, what] of [
+      ["tools", "tool"],
+      ["agents", "agent"],
+    ] as const) {
+      const known = written.names([section]);
+      for (const [at, name] of rule[section].entries()) {
+        if (name !== "*" && !known.includes(name))
+          found.push(unknownName(["policy", index, section, at], what, name, known));
+      }
+    }
+    return found;
+  });
+}
+
+export function unknownName(
+  path: Path,
+  what: string,
+  name: string,
+  known: readonly string[],
+  otherwise?: string,
+): Finding {
+  return atValue(path, `there is no ${what} "${name}"`, suggest(name, known, otherwise));
 }

@@ -19,6 +19,7 @@ export type ReleaseConfig = z.infer<typeof releaseSchema>;
 /** SHA-256 over the files' paths and digests, in order of path: over source bytes, so that a new default changes nothing. */
 export function generationDigest(files: readonly { readonly path: string; readonly sha256: string }[]): string {
   const hash = createHash("sha256");
-  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) hash.update(`${file.path}\0${file.sha256}\n`);
+  for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1)))
+    hash.update(`${file.path}\0${file.sha256}\n`);
   return hash.digest("hex");
 }
