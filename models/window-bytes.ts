@@ -127,15 +127,18 @@ class Writer {
   #length = 0;
 
   byte(value: number): void {
-    this.#view.setUint8(this.#room(1), value);
+    const at = this.#room(1);
+    this.#view.setUint8(at, value);
   }
 
   single(value: number): void {
-    this.#view.setFloat32(this.#room(4), value, true);
+    const at = this.#room(4);
+    this.#view.setFloat32(at, value, true);
   }
 
   double(value: number): void {
-    this.#view.setFloat64(this.#room(8), value, true);
+    const at = this.#room(8);
+    this.#view.setFloat64(at, value, true);
   }
 
   /** A whole number from 0, seven bits a byte. */
@@ -160,6 +163,7 @@ class Writer {
     return this.#bytes.slice(0, this.#length);
   }
 
+  /** Where the next `size` bytes go. Growing replaces the view, so this comes before it is used. */
   #room(size: number): number {
     const at = this.#length;
     this.#length += size;
