@@ -70,7 +70,7 @@ export function loadConfig(options: LoadOptions): LoadResult {
   const files = filesBeside(options.file).flatMap((file) => readOne(file, problems));
   if (files.length === 0 || problems.length > 0) return { ok: false, problems: inOrder(problems) };
   const merged = mergeFiles(files);
-  const { value, overrides, findings } = applyEnvironment(merged.value, options.environment, valueOf);
+  const { value, overrides, findings } = applyEnvironment(merged.value, options.environment, yamlValue);
   const place = (finding: Finding): Problem => placed(finding, files, { policy: merged.policy, overrides });
   problems.push(...merged.problems);
   for (const { variable, finding } of findings)
@@ -270,7 +270,7 @@ export function toYaml(value: unknown): string {
 }
 
 /** Reads YAML text of one value: what an environment variable holds. Text that is no YAML is taken as it is. */
-function valueOf(text: string): unknown {
+function yamlValue(text: string): unknown {
   const parsed = parse(text);
   return parsed.ok ? parsed.value : text;
 }

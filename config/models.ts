@@ -1,7 +1,5 @@
 import { z } from "zod";
-
-const described = <T extends z.ZodType>(schema: T, description: string, ...examples: unknown[]): T =>
-  schema.meta({ description, examples }) as T;
+import { described } from "./described.ts";
 
 export const modelSchema = z.strictObject({
   directory: described(

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { agentSchema } from "./agents.ts";
+import { described } from "./described.ts";
 import { modelSchema } from "./models.ts";
 import { policyRuleSchema } from "./policy.ts";
 import { toolSchema } from "./tools.ts";
@@ -9,10 +10,24 @@ const name = z.string().regex(/^[A-Za-z0-9][\w.-]*$/);
 
 /** What is active together, and what the fleet may change: a generation's four sections. */
 export const releaseSchema = z.strictObject({
-  agents: z.record(name, agentSchema).default({}),
-  models: z.record(name, modelSchema).default({}),
-  tools: z.record(name, toolSchema).default({}),
-  policy: z.array(policyRuleSchema).default([]),
+  agents: described(z.record(name, agentSchema).default({}), "The loops that run here, by name.", {
+    watch: { sources: [{ kind: "vitals" }], model: "host-anomaly" },
+  }),
+  models: described(z.record(name, modelSchema).default({}), "The models that agents name.", {
+    "pump-anomaly": { directory: "./models/pump-anomaly" },
+  }),
+  tools: described(
+    z.record(name, toolSchema).default({}),
+    "What rules may use. Checked and recorded now; nothing is done yet.",
+    {
+      tell: { kind: "notify" },
+    },
+  ),
+  policy: described(
+    z.array(policyRuleSchema).default([]),
+    "What may be done by whom. Checked now; nothing is done yet.",
+    [{ id: "no-stops-at-night", effect: "forbid", tools: ["stop-pump"] }],
+  ),
 });
 export type ReleaseConfig = z.infer<typeof releaseSchema>;
 

@@ -1,4 +1,4 @@
-import type { externalBusSchema } from "../../config/gateway.ts";
+import type { externalBusSchema } from "../../config/bus.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { TopicCache, topicMatches } from "../sources/topics.ts";

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { externalBusSchema } from "../../../config/gateway.ts";
+import { externalBusSchema } from "../../../config/bus.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
 import { systemClock } from "../../../daemon/clock.ts";
 import { recordingLog, until } from "../../support/bus.ts";
