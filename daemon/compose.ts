@@ -67,7 +67,15 @@ export function compose(options: ComposeOptions): Composed {
   });
   const runtime: Runtime = createRuntime({ agents: prepared.agents, generation: prepared.digest, arm: "incumbent", device: gateway.device, rememberIds: gateway.store.rememberIds }, { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory });
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
-  const bus = openBus({ config: gateway.bus, device: gateway.device.name, baseDirectory: loaded.baseDirectory, environment, log: log.child({ part: "bus" }), clock, fail });
+  const bus = openBus({
+    config: gateway.bus,
+    device: gateway.device.name,
+    baseDirectory: loaded.baseDirectory,
+    dataDirectory,
+    credentialsDirectory: environment["CREDENTIALS_DIRECTORY"],
+    log: log.child({ part: "bus" }),
+    clock,
+  });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();

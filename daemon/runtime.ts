@@ -160,7 +160,8 @@ async function createUnit(prepared: PreparedAgent, spec: RuntimeSpec, shared: Sh
     },
   );
   const settlements = new Settlements(store);
-  const seen = plan.config.event.id === undefined ? undefined : new Dedupe(spec.rememberIds, restored.seen.filter((block) => block.agent === number).flatMap((block) => block.ids));
+  const seen = plan.config.event.id === undefined ? undefined : new Dedupe(spec.rememberIds);
+  for (const block of restored.seen) if (block.agent === number) for (const id of block.ids) seen?.add(id);
   const agent = new Agent(
     {
       name: plan.name, priority: plan.priority, opensOnEvent: plan.opensOnEvent, deadlineMs: plan.config.deadlineSeconds * SECOND_MS,

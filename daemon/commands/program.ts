@@ -37,6 +37,8 @@ async function verbs(): Promise<readonly ((io: Io) => AddVerb)[]> {
   const files = await Promise.all([
     import("./run.ts"),
     import("./status.ts"),
+    import("./events.ts"),
+    import("./feed.ts"),
   ]);
   return files.map((file) => file.verb);
 }

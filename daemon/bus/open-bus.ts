@@ -1,0 +1,29 @@
+import { join } from "node:path";
+import type { BusConfig } from "../../config/gateway.ts";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import type { Bus } from "./bus.ts";
+import { ExternalBus } from "./external-bus.ts";
+import { secretReader } from "./secrets.ts";
+import { fileSessionMemory } from "./session-memory.ts";
+
+interface OpenBus {
+  readonly config: BusConfig;
+  readonly device: string;
+  readonly baseDirectory: string;
+  readonly dataDirectory: string;
+  readonly credentialsDirectory: string | undefined;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** The LAN bus that the configuration asks for, not yet started. */
+export function openBus(options: OpenBus): Bus {
+  const { config, clock, log, device } = options;
+  const readSecret = secretReader(options);
+  if (config.kind === "external") {
+    const memory = fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
+    return new ExternalBus({ clock, log, readSecret, memory }, config, device);
+  }
+  throw new Error("embedded bus comes");
+}
