@@ -9,7 +9,7 @@ import {
   typeWords,
 } from "./expression-functions.ts";
 import { hintFor, type Leaf, type NameNode } from "./expression-names.ts";
-import { comparable, isList, isTime, sumOf, timeDifference } from "./expression-rules.ts";
+import { arithmeticOf, type Checked, comparisonOf, isList, type Ruled } from "./expression-rules.ts";
 import {
   type Call,
   type Comprehension,
@@ -28,12 +28,6 @@ export interface ExpressionProblem {
   readonly message: string;
   readonly offset: number;
   readonly hint?: string;
-}
-
-/** A part of the tree as the library is to run it, and its type. */
-export interface Checked {
-  readonly expr: Expr;
-  readonly type: Type;
 }
 
 export interface Names {
@@ -89,13 +83,25 @@ export class Checker {
   }
 
   #problem(expr: Expr, message: string, hint?: string): Checked {
-    this.#say(expr.id, message, hint);
+    this.#say(this.#offsetOf(expr.id), message, hint);
     return { expr, type: UNKNOWN };
   }
 
-  #say(id: bigint, message: string, hint?: string, nameIsBehindDot = false): void {
-    const offset = (this.#positions[id.toString()] ?? 0) + (nameIsBehindDot ? 1 : 0);
+  #say(offset: number, message: string, hint?: string): void {
     this.problems.push(hint === undefined ? { message, offset } : { message, offset, hint });
+  }
+
+  #offsetOf(id: bigint): number {
+    return this.#positions[id.toString()] ?? 0;
+  }
+
+  /** Where a level's name stands: the parser tells the dot before it, and inside has() nothing of the last one. */
+  #offsetIn(steps: readonly Step[], at: number): number {
+    const here = this.#offsetOf((steps[at] as Step).id);
+    const before = steps[at - 1];
+    if (before === undefined) return here;
+    const start = this.#offsetIn(steps, at - 1);
+    return here > start ? here + 1 : start + before.name.length + 1;
   }
 
   #constant(expr: Expr): Checked {
@@ -141,7 +147,11 @@ export class Checker {
                 .slice(0, at)
                 .map((one) => one.name)
                 .join(".")}`;
-        this.#say(step.id, `there is no "${step.name}" ${where}`, hintFor(step.name, node, this.#names.leaves), at > 0);
+        this.#say(
+          this.#offsetIn(steps, at),
+          `there is no "${step.name}" ${where}`,
+          hintFor(step.name, node, this.#names.leaves),
+        );
         return { expr, type: UNKNOWN };
       }
       node = next;
@@ -159,11 +169,11 @@ export class Checker {
       this.presenceOf.add(leaf);
       return { expr: identOf(expr.id, presenceName(leaf.path)), type: "boolean" };
     }
-    if (!this.used.has(leaf)) this.used.set(leaf, this.#positions[(steps[0] as Step).id.toString()] ?? 0);
+    if (!this.used.has(leaf)) this.used.set(leaf, this.#offsetIn(steps, 0));
     if (isWhole) return { expr: identOf(expr.id, leaf.path), type: leaf.type };
     const beyond = steps[at + 1] as Step;
     if (leaf.type !== UNKNOWN) {
-      this.#say(beyond.id, `${leaf.path} is ${typeWords[leaf.type]} and has no "${beyond.name}"`, undefined, true);
+      this.#say(this.#offsetIn(steps, at + 1), `${leaf.path} is ${typeWords[leaf.type]} and has no "${beyond.name}"`);
       return { expr, type: UNKNOWN };
     }
     return { expr, type: testOnly ? "boolean" : UNKNOWN };
@@ -188,8 +198,10 @@ export class Checker {
       return this.#function(expr, name, methods, [call.target, ...call.args], true);
     }
     const args = call.args.map((arg) => this.check(arg));
-    if (name in arithmetic) return this.#arithmetic(expr, name, args);
-    if (name in comparisons) return this.#comparison(expr, name, args);
+    if (Object.hasOwn(arithmetic, name))
+      return this.#ruled(expr, arithmeticOf(expr.id, name, args as [Checked, Checked]));
+    if (Object.hasOwn(comparisons, name))
+      return this.#ruled(expr, comparisonOf(expr.id, name, args as [Checked, Checked]));
     switch (name) {
       case "_&&_":
       case "_||_":
@@ -236,50 +248,8 @@ export class Checker {
     return { expr: callOf(expr.id, "_[_]", [operand, index.expr]), type: type === "numbers" ? "number" : UNKNOWN };
   }
 
-  #arithmetic(expr: Expr, name: string, args: readonly Checked[]): Checked {
-    const [a, b] = args as [Checked, Checked];
-    const { sign, ours } = arithmetic[name] as { sign: string; ours: string };
-    const operands = [a.expr, b.expr];
-    if (a.type === "number" && b.type === "number") return { expr: callOf(expr.id, ours, operands), type: "number" };
-    const isAny = a.type === UNKNOWN || b.type === UNKNOWN;
-    const type = sign === "+" ? sumOf(a.type, b.type) : timeDifference(sign, a.type, b.type);
-    if (type !== undefined) return { expr: callOf(expr.id, name, operands), type };
-    const known = a.type === UNKNOWN ? b.type : a.type;
-    if (!isAny || !(known === UNKNOWN || known === "number" || sign === "+" || isTime(known))) {
-      const hint =
-        sign === "+" && (a.type === "text" || b.type === "text")
-          ? "Write string(x) to make text of a number."
-          : undefined;
-      return this.#problem(expr, `"${sign}" does not go with ${typeWords[a.type]} and ${typeWords[b.type]}`, hint);
-    }
-    // Which operator it is shows only when it runs; the remainder of doubles is ours alone.
-    const applied =
-      sign === "%"
-        ? callOf(
-            expr.id,
-            ours,
-            operands.map((one) => callOf(expr.id, "@double", [one])),
-          )
-        : callOf(expr.id, name, operands);
-    return { expr: callOf(expr.id, "@finite", [applied]), type: sign === "%" ? "number" : UNKNOWN };
-  }
-
-  #comparison(expr: Expr, name: string, args: readonly Checked[]): Checked {
-    const [a, b] = args as [Checked, Checked];
-    const { sign, ours } = comparisons[name] as { sign: string; ours: string };
-    const operands = [a.expr, b.expr];
-    if (a.type === "number" && b.type === "number") return { expr: callOf(expr.id, ours, operands), type: "boolean" };
-    const isEquality = sign === "==" || sign === "!=";
-    const fits = comparable(a.type, isEquality) && comparable(b.type, isEquality);
-    const same =
-      a.type === b.type || a.type === UNKNOWN || b.type === UNKNOWN || (isEquality && isList(a.type) && isList(b.type));
-    if (fits && same) return { expr: callOf(expr.id, name, operands), type: "boolean" };
-    const isNull = a.type === "null" || b.type === "null";
-    return this.#problem(
-      expr,
-      `"${sign}" can not compare ${typeWords[a.type]} with ${typeWords[b.type]}`,
-      isNull ? "A value that may be missing is asked for with has(…)." : undefined,
-    );
+  #ruled(expr: Expr, ruled: Ruled): Checked {
+    return "mistake" in ruled ? this.#problem(expr, ruled.mistake, ruled.hint) : ruled;
   }
 
   #logic(expr: Expr, name: string, args: readonly Checked[]): Checked {
@@ -356,7 +326,7 @@ export class Checker {
     const pattern = expr === undefined ? undefined : constantOf(expr);
     if (expr === undefined) return;
     if (typeof pattern !== "string") this.#problem(expr, "the pattern of matches() has to be a fixed text");
-    else this.patterns.push({ pattern, offset: this.#positions[expr.id.toString()] ?? 0 });
+    else this.patterns.push({ pattern, offset: this.#offsetOf(expr.id) });
   }
 
   #loop(expr: Expr, loop: Comprehension): Checked {
