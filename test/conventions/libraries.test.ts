@@ -1,0 +1,61 @@
+import { describe, expect, test } from "vitest";
+import { importsOf, packageOf, read, type SourceFile, sources } from "./sources.ts";
+
+/** Where each library may be imported; types may be named anywhere in the same top folder. */
+const PLACES: Readonly<Record<string, readonly string[]>> = {
+  "onnxruntime-node": ["models/host/session.ts"],
+  aedes: ["daemon/bus/embedded.ts"],
+  // A client of the site's broker, and the short-lived one with which `feed` publishes.
+  mqtt: ["daemon/bus/external.ts", "daemon/bus/publisher.ts"],
+  "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts"],
+  "@bufbuild/cel": ["daemon/expressions.ts"],
+  yaml: ["config/load.ts"],
+  "node-cron": ["daemon/sources/schedule.ts"],
+  "csv-parse": ["daemon/csv.ts"],
+  pino: ["daemon/log.ts"],
+  commander: ["daemon/commands/"],
+  // Reads what an ONNX file says of itself.
+  "@bufbuild/protobuf": ["models/onnx-file.ts"],
+  zod: ["config/", "models/manifest.ts", "models/golden.ts", "sync/records.ts"],
+};
+
+function misplaced(files: readonly SourceFile[]): string[] {
+  return files.flatMap(importsOf).flatMap((found) => {
+    const name = packageOf(found);
+    if (name === undefined) return [];
+    const places = PLACES[name];
+    if (places === undefined) return [`${found.from}: no place is named for ${name}`];
+    const isThere = places.some((place) => (place.endsWith("/") ? found.from.startsWith(place) : found.from === place));
+    const isNear = found.isType && places.some((place) => place.split("/")[0] === found.from.split("/")[0]);
+    return isThere || isNear ? [] : [`${found.from} imports ${name}`];
+  });
+}
+
+describe("each library", () => {
+  const files = sources("config", "models", "sync", "daemon");
+
+  test("is imported in its one place", () => {
+    expect(misplaced(files)).toEqual([]);
+  });
+
+  test("that is a dependency is used, and has a place", () => {
+    const { dependencies } = JSON.parse(read("package.json").text) as { dependencies: Record<string, string> };
+    const used = new Set(files.flatMap(importsOf).flatMap((found) => packageOf(found) ?? []));
+    expect([...used].sort()).toEqual(Object.keys(dependencies).sort());
+    expect(Object.keys(PLACES).sort()).toEqual([...used].sort());
+  });
+
+  test("would be found elsewhere", () => {
+    const at = (path: string, text: string): string[] => misplaced([{ path, text }]);
+    expect(at("daemon/compose.ts", 'import Sqlite from "better-sqlite3";\n')).toEqual([
+      "daemon/compose.ts imports better-sqlite3",
+    ]);
+    expect(at("models/inference.ts", 'const ort = await import("onnxruntime-node");\n')).toHaveLength(1);
+    expect(at("daemon/agent.ts", 'import { parse } from "csv-parse/sync";\n')).toHaveLength(1);
+    expect(at("config/load.ts", 'import lodash from "lodash";\n')).toEqual([
+      "config/load.ts: no place is named for lodash",
+    ]);
+    expect(at("daemon/bus/aedes-client.ts", 'import type { Client } from "aedes";\n')).toEqual([]);
+    expect(at("models/queue.ts", 'import type { Client } from "aedes";\n')).toHaveLength(1);
+  });
+});
