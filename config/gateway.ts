@@ -36,9 +36,13 @@ export const gatewaySchema = z.strictObject({
       .prefault({}),
     "What this gateway is.",
   ),
-  people: described(z.record(name, personSchema).default({}), "Who may act on this gateway.", {
-    maria: { roles: ["operator"] },
-  }),
+  people: described(
+    z.record(name, personSchema).default({}),
+    "Who may act on this gateway. Checked now; there is nothing to approve yet.",
+    {
+      maria: { roles: ["operator"] },
+    },
+  ),
   bus: busSchema.prefault({ kind: "embedded" }),
   store: described(
     z
@@ -144,7 +148,7 @@ export const gatewaySchema = z.strictObject({
         }),
       )
       .default({}),
-    "Programs that tools may run.",
+    "Programs that tools may run. Checked now; nothing is run yet.",
     { valve: { path: "/usr/local/bin/valve", arguments: ["--close", "{valve}"] } },
   ),
   endpoints: described(
@@ -162,7 +166,7 @@ export const gatewaySchema = z.strictObject({
         }),
       )
       .default({}),
-    "Web addresses that tools may call.",
+    "Web addresses that tools may call. Checked now; nothing is called yet.",
     { alerts: { url: "https://alerts.example/hook", secretFile: "hook.token" } },
   ),
   limits: described(
@@ -175,7 +179,7 @@ export const gatewaySchema = z.strictObject({
         ),
       })
       .prefault({}),
-    "Limits that no generation can widen.",
+    "Limits that no generation can widen. Checked now; there are no effects yet.",
   ),
   mode: described(
     z.enum(["observe", "dryRun", "approve", "auto"]).default("observe"),

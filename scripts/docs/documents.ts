@@ -1,0 +1,14 @@
+import { configurationReference, configurationSchema } from "./configuration.ts";
+
+/** A file that is made from the sources and kept in step with them. */
+export interface GeneratedDocument {
+  /** From the root of the repository. */
+  readonly path: string;
+  readonly render: () => string | Promise<string>;
+}
+
+/** All generated documents; a new one is one more line. */
+export const documents: readonly GeneratedDocument[] = [
+  { path: "docs/configuration.md", render: configurationReference },
+  { path: "config/holdfast.schema.json", render: configurationSchema },
+];
