@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
 import {
   decodeJson,
@@ -34,6 +34,19 @@ const ENVIRONMENT = { MALLOC_ARENA_MAX: "1", UV_THREADPOOL_SIZE: "1" };
 /** A host holds few JavaScript objects: small young space, no optimised code for what runs once. */
 const NODE_FLAGS = ["--max-semi-space-size=2", "--max-old-space-size=256"];
 
+/**
+ * A host that hangs in a run can not see that its pipe closed. util-linux's setpriv has the kernel kill it when the
+ * daemon dies; where that program is another one, or missing, hosts start without it.
+ */
+const SETPRIV = "/usr/bin/setpriv";
+let canTieToParent = existsSync(SETPRIV);
+
+function start(hostPath: string): ChildProcess {
+  const command = [process.execPath, ...NODE_FLAGS, hostPath];
+  const [program, ...args] = canTieToParent ? [SETPRIV, "--pdeathsig", "KILL", "--", ...command] : command;
+  return spawn(program as string, args, { cwd: "/", env: ENVIRONMENT, stdio: ["ignore", "ignore", "pipe", "pipe"] });
+}
+
 /** One child process with its pipe: spawned, greeted, fed with frames, ended. */
 export class HostProcess {
   readonly #child: ChildProcess;
@@ -46,11 +59,7 @@ export class HostProcess {
 
   constructor(hostPath: string, events: HostEvents) {
     this.#events = events;
-    this.#child = spawn(process.execPath, [...NODE_FLAGS, hostPath], {
-      cwd: "/",
-      env: ENVIRONMENT,
-      stdio: ["ignore", "ignore", "pipe", "pipe"],
-    });
+    this.#child = start(hostPath);
     this.#pipe = this.#child.stdio[3] as Duplex;
     this.#listen();
     this.#pipe.write(encodeJson(FrameType.hello, 0, 0, { protocol: PROTOCOL_VERSION }));
@@ -131,6 +140,7 @@ export class HostProcess {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#pipe.destroy();
+    if (!this.#isReady && signal === null && /setpriv/.test(lastWords)) canTieToParent = false;
     const isProtocolMismatch = this.#isMismatch || code === EXIT_PROTOCOL;
     this.#events.gone({ code, signal, isProtocolMismatch, lastWords: lastWords.trim() });
   }

@@ -52,13 +52,14 @@ export class HostedModel implements ModelHandle {
   readonly deadlineMs: number;
   readonly hardTimeoutMs: number;
   readonly order: LoadOrder;
-  /** Resolves when it is first known whether the model can be used. */
+  /** Resolves when it is first known whether the model can be used, or nobody waits for that any longer. */
   readonly decided: Promise<void>;
   state: ModelState = "loading";
   reason: string | undefined;
   /** The order to load it is on its way to the present host. */
   isOrdered = false;
   #strikesMs: number[] = [];
+  #lastStrike: string | undefined;
   #decide: () => void = () => {};
 
   constructor(index: number, spec: ModelSpec) {
@@ -85,23 +86,30 @@ export class HostedModel implements ModelHandle {
     this.#decide();
   }
 
+  /** Ends the wait for `decided`. */
+  decide(): void {
+    this.#decide();
+  }
+
   /** Its host is gone: it has to be loaded again, unless it is given up. */
-  leaveHost(): void {
+  leaveHost(why: string): void {
     this.isOrdered = false;
     if (this.state === "ready") this.state = "loading";
+    if (this.state === "loading") this.reason = `its host was lost: ${why}`;
   }
 
   /** Counts a strike; the third within the window puts the model away. */
   strike(nowMs: number, why: string): void {
     this.#strikesMs = withStrike(this.#strikesMs, nowMs);
-    this.reason = why;
+    this.#lastStrike = why;
     if (this.#strikesMs.length >= STRIKE_LIMIT)
       this.enter("quarantined", `${STRIKE_LIMIT} strikes in 10 minutes, the last: ${why}`);
   }
 
   status(nowMs: number): ModelStatus {
-    const { name, version, digest, lane, state, reason } = this;
+    const { name, version, digest, lane, state } = this;
     const strikes = strikesAt(this.#strikesMs, nowMs);
+    const reason = this.reason ?? (strikes > 0 ? `the last strike: ${this.#lastStrike}` : undefined);
     return { name, version, digest, lane, state, ...(reason === undefined ? {} : { reason }), strikes };
   }
 }

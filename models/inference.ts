@@ -78,22 +78,28 @@ export class Inference {
     await Promise.all([...this.#lanes.values()].map((lane) => lane.stop()));
     clearInterval(this.#ticker);
     this.#ticker = undefined;
+    for (const model of this.#models.values()) model.decide();
     this.#flush();
   }
 
   /** Takes a model in and begins to load it. */
   add(spec: ModelSpec): ModelHandle {
-    const model = new HostedModel(this.#index++ & 0xffff, spec);
+    const model = new HostedModel(this.#nextIndex(), spec);
     this.#models.set(model.index, model);
     this.#lane(spec.lane).add(model);
     this.#keepTicking();
     return model;
   }
 
-  /** Takes a model in and waits until it is ready, refused or quarantined: its status says which. */
+  /**
+   * Takes a model in and waits until it is ready, refused or quarantined: its status says which. Where hosts do not come
+   * up at all it is still `loading` after the start timeout, and goes on trying.
+   */
   async load(spec: ModelSpec): Promise<ModelHandle> {
     const model = this.add(spec) as HostedModel;
+    const timer = setTimeout(() => model.decide(), this.#options.startTimeoutMs);
     await model.decided;
+    clearTimeout(timer);
     return model;
   }
 
@@ -141,6 +147,13 @@ export class Inference {
 
   status(handle: ModelHandle): ModelStatus | undefined {
     return this.#models.get(handle.index)?.status(this.#deps.clock.bootMs());
+  }
+
+  /** Indexes travel as 16 bits, so those of models that were unloaded come round again. */
+  #nextIndex(): number {
+    do this.#index = (this.#index + 1) & 0xffff;
+    while (this.#models.has(this.#index));
+    return this.#index;
   }
 
   #lane(name: string): Lane {

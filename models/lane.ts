@@ -278,7 +278,7 @@ export class Lane {
     const head = jobs[0];
     this.#jobs = [];
     this.#loads = 0;
-    for (const model of this.#models.values()) model.leaveHost();
+    for (const model of this.#models.values()) model.leaveHost(reason);
     const isHeadWatched = head !== undefined && nowMs - head.headSinceMs > 2 * WATCH_MS;
     const work = { head: head?.model.index, isHeadWatched, models: jobs.map((job) => job.model.index) };
     const guilty = this.#models.get(blamed(cause, work) ?? -1);

@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
 import { ModelError, sentenceOf } from "../errors.ts";
 import {
   decodeJson,
@@ -99,9 +100,9 @@ class Host {
     const model = this.#models.get(frame.model);
     try {
       if (model === undefined) throw new ModelError("MODEL_MISSING");
-      const startedNs = process.hrtime.bigint();
+      const startedMs = performance.now();
       const data = await model.session.run(frame);
-      const computeUs = Number((process.hrtime.bigint() - startedNs) / 1000n);
+      const computeUs = Math.round((performance.now() - startedMs) * 1000);
       this.#socket.write(encodeAnswer(frame, computeUs, model.order.outputs, data));
     } catch (error) {
       this.#socket.write(encodeFailed(frame, error instanceof ModelError ? sentenceOf(error) : textOf(error)));

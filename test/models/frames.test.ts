@@ -12,22 +12,45 @@ import {
   FrameType,
   MAX_FRAME_BYTES,
 } from "../../models/host/frames.ts";
-import { type ElementType, elementTypes, type InputRow, type OutputPlan, readTensor, rowProblem, type TensorData } from "../../models/tensors.ts";
+import {
+  type ElementType,
+  elementTypes,
+  type InputRow,
+  type OutputPlan,
+  readTensor,
+  rowProblem,
+  type TensorData,
+} from "../../models/tensors.ts";
 
 const values: Record<ElementType, fc.Arbitrary<number | string | boolean>> = {
   float32: fc.float({ noNaN: true, noDefaultInfinity: true }),
   float64: fc.double({ noNaN: true, noDefaultInfinity: true }),
   int32: fc.integer(),
-  int64: fc.oneof(fc.maxSafeInteger(), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }).filter((n) => !Number.isSafeInteger(Number(n))).map(String)),
+  int64: fc.oneof(
+    fc.maxSafeInteger(),
+    fc
+      .bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n })
+      .filter((n) => !Number.isSafeInteger(Number(n)))
+      .map(String),
+  ),
   bool: fc.boolean(),
   string: fc.string({ unit: "grapheme", maxLength: 40 }),
 };
 
 /** Tensors and rows that fit them; every tensor of width 1 where the answer must hold any type. */
 const batches = fc
-  .array(fc.record({ type: fc.constantFrom(...elementTypes), width: fc.integer({ min: 1, max: 4 }) }), { minLength: 1, maxLength: 4 })
+  .array(fc.record({ type: fc.constantFrom(...elementTypes), width: fc.integer({ min: 1, max: 4 }) }), {
+    minLength: 1,
+    maxLength: 4,
+  })
   .chain((shapes) => {
-    const plan: OutputPlan[] = shapes.map(({ type, width }, i) => ({ name: `o${i}`, tensor: `t${i}`, type, width, shape: ["N", width] }));
+    const plan: OutputPlan[] = shapes.map(({ type, width }, i) => ({
+      name: `o${i}`,
+      tensor: `t${i}`,
+      type,
+      width,
+      shape: ["N", width],
+    }));
     const row = fc.tuple(...shapes.flatMap(({ type, width }) => Array.from({ length: width }, () => values[type])));
     return fc.record({ plan: fc.constant(plan), rows: fc.array(row, { minLength: 1, maxLength: 6 }) });
   });
@@ -60,7 +83,9 @@ describe("frames between daemon and host", () => {
         for (const row of rows) expect(rowProblem(plan, width, row)).toBeUndefined();
         const [run] = read(encodeRun(5, 3, plan, rows), chunkBytes);
         expect(run).toMatchObject({ type: FrameType.run, request: 5, model: 3, rows: rows.length });
-        const single = plan.filter((tensor) => tensor.width === 1 || (tensor.type !== "string" && tensor.type !== "int64"));
+        const single = plan.filter(
+          (tensor) => tensor.width === 1 || (tensor.type !== "string" && tensor.type !== "int64"),
+        );
         if (single.length !== plan.length) return;
         const [answer] = read(echo(run as Frame, plan), chunkBytes);
         const decoded = decodeAnswer(answer as Frame, plan);
@@ -74,13 +99,25 @@ describe("frames between daemon and host", () => {
   it("say which rows of an answer are not finite, and only those", () => {
     const plan: OutputPlan[] = [{ name: "score", tensor: "y", type: "float32", width: 2, shape: ["N", 2] }];
     const run: Frame = { type: FrameType.run, request: 1, model: 0, rows: 3, body: Buffer.alloc(0) };
-    const [frame] = read(encodeAnswer(run, 0, plan, [new Float32Array([1, 2, 3, Number.NaN, Number.NEGATIVE_INFINITY, 6])]));
-    expect(decodeAnswer(frame as Frame, plan).invalid).toEqual([undefined, "score is not finite", "score is not finite"]);
+    const [frame] = read(
+      encodeAnswer(run, 0, plan, [new Float32Array([1, 2, 3, Number.NaN, Number.NEGATIVE_INFINITY, 6])]),
+    );
+    expect(decodeAnswer(frame as Frame, plan).invalid).toEqual([
+      undefined,
+      "score is not finite",
+      "score is not finite",
+    ]);
   });
 
   it("several of them come out of one chunk, and JSON and failures among them", () => {
     const run: Frame = { type: FrameType.run, request: 9, model: 2, rows: 1, body: Buffer.alloc(0) };
-    const frames = read(Buffer.concat([encodeJson(FrameType.hello, 0, 0, { protocol: 1 }), encodeFailed(run, "größer"), encodeJson(FrameType.load, 1, 2, [])]));
+    const frames = read(
+      Buffer.concat([
+        encodeJson(FrameType.hello, 0, 0, { protocol: 1 }),
+        encodeFailed(run, "größer"),
+        encodeJson(FrameType.load, 1, 2, []),
+      ]),
+    );
     expect(frames.map((frame) => frame.type)).toEqual([FrameType.hello, FrameType.failed, FrameType.load]);
     expect(decodeJson(frames[0] as Frame)).toEqual({ protocol: 1 });
     expect(frames[1]?.body.toString("utf8")).toBe("größer");

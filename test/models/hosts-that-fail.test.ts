@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -21,8 +21,10 @@ afterEach(async () => {
   await Promise.all(running.splice(0).map((inference) => inference.stop()));
 });
 
-const pidOf = (inference: Inference, lane = "main"): number => inference.hosts().find((host) => host.lane === lane)?.pid ?? 0;
-const restartsOf = (inference: Inference, lane = "main"): number => inference.hosts().find((host) => host.lane === lane)?.restarts ?? -1;
+const pidOf = (inference: Inference, lane = "main"): number =>
+  inference.hosts().find((host) => host.lane === lane)?.pid ?? 0;
+const restartsOf = (inference: Inference, lane = "main"): number =>
+  inference.hosts().find((host) => host.lane === lane)?.restarts ?? -1;
 const FOREVER = 1e9;
 const LEAST_INT32 = -(2 ** 31);
 
@@ -44,10 +46,16 @@ it("kills a run that never ends, and puts its model in quarantine after the thir
     expect(await besides).toMatchObject([{ ok: true }, { ok: true }]);
     expect(inference.status(hanging)?.strikes).toBe(strike);
   }
-  expect(inference.status(hanging)).toMatchObject({ state: "quarantined", reason: "3 strikes in 10 minutes, the last: hanging did not answer within 200 ms" });
+  expect(inference.status(hanging)).toMatchObject({
+    state: "quarantined",
+    reason: "3 strikes in 10 minutes, the last: hanging did not answer within 200 ms",
+  });
   expect(await ask(inference, hanging, [1])).toMatchObject({ ok: false, reason: "quarantined" });
   expect(await ask(inference, neighbour, [1, 2])).toMatchObject({ ok: true });
-  expect(inference.hosts().map((host) => [host.lane, host.restarts])).toEqual([["main", 3], ["safety", 0]]);
+  expect(inference.hosts().map((host) => [host.lane, host.restarts])).toEqual([
+    ["main", 3],
+    ["safety", 0],
+  ]);
   expect(lines.filter((line) => line.message === "host lost, model quarantined").length).toBe(1);
 });
 
@@ -57,7 +65,11 @@ it("strikes a model that crashes its host natively", async () => {
   const crashing = await inference.load(specOf("crashing"));
   const linear = await inference.load(specOf("linear"));
   for (let strike = 1; strike <= 3; strike++) {
-    expect(await ask(inference, crashing, [LEAST_INT32, -1])).toMatchObject({ ok: false, reason: "hostDown", detail: "it was ended by SIGFPE" });
+    expect(await ask(inference, crashing, [LEAST_INT32, -1])).toMatchObject({
+      ok: false,
+      reason: "hostDown",
+      detail: "it was ended by SIGFPE",
+    });
     expect(await ask(inference, linear, [1, 2])).toMatchObject({ ok: true });
   }
   expect(inference.status(crashing)).toMatchObject({ state: "quarantined", strikes: 3 });
@@ -79,7 +91,11 @@ it("kills a host that takes too much memory and strikes the model that ran", asy
   const hungry = await inference.load(specOf("hungry", { hardTimeoutMs: 20_000 }));
   const linear = await inference.load(specOf("linear"));
   const fed = ask(inference, hungry, [1500]);
-  expect(await fed).toMatchObject({ ok: false, reason: "hostDown", detail: expect.stringMatching(/^it took \d+ of 300 MB memory$/) });
+  expect(await fed).toMatchObject({
+    ok: false,
+    reason: "hostDown",
+    detail: expect.stringMatching(/^it took \d+ of 300 MB memory$/),
+  });
   expect(inference.status(hungry)).toMatchObject({ strikes: 1, reason: expect.stringContaining("memory") });
   expect(await ask(inference, linear, [1, 2])).toMatchObject({ ok: true });
 });
@@ -99,11 +115,17 @@ it("keeps requests when somebody kills the host from outside, and blames no mode
   while (performance.now() < endMs) {
     for (let i = 0; i < 20; i++) {
       const n = asked++;
-      inference.submit({ model, row: [n, 0], priority: 1, deadlineBootMs: performance.now() + 9000, settle: (result) => {
-        counts.set(n, (counts.get(n) ?? 0) + 1);
-        results.push(result);
-        if (result.ok) expect(result.answer.score).toBe(Math.fround(n / 2 + 0.125));
-      } });
+      inference.submit({
+        model,
+        row: [n, 0],
+        priority: 1,
+        deadlineBootMs: performance.now() + 9000,
+        settle: (result) => {
+          counts.set(n, (counts.get(n) ?? 0) + 1);
+          results.push(result);
+          if (result.ok) expect(result.answer.score).toBe(Math.fround(n / 2 + 0.125));
+        },
+      });
     }
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -131,7 +153,10 @@ it("does not let queued requests wait for a lost host beyond their deadline", as
 it("fails a running request with `deadline` in time and counts no strike, when its run ends after all", async () => {
   const { inference } = await begin();
   const hanging = await inference.load(specOf("hanging", { hardTimeoutMs: 9000 }));
-  expect(await ask(inference, hanging, [1_000_000], { deadlineMs: 50 })).toMatchObject({ ok: false, reason: "deadline" });
+  expect(await ask(inference, hanging, [1_000_000], { deadlineMs: 50 })).toMatchObject({
+    ok: false,
+    reason: "deadline",
+  });
   expect(await ask(inference, hanging, [1])).toMatchObject({ ok: true });
   expect(inference.status(hanging)?.strikes).toBe(0);
 });
@@ -154,7 +179,9 @@ it("keeps trying a host that ends at once, ever more slowly, and says why", asyn
   const { inference } = await begin({}, fake);
   const model = inference.add(specOf("linear"));
   await until(() => restartsOf(inference) >= 2, "a second restart");
-  expect(inference.hosts()[0]?.reason ?? "it ended with code 3: no such library").toBe("it ended with code 3: no such library");
+  expect(inference.hosts()[0]?.reason ?? "it ended with code 3: no such library").toBe(
+    "it ended with code 3: no such library",
+  );
   expect(inference.status(model)).toMatchObject({ state: "loading", strikes: 0 });
   expect(await ask(inference, model, [1, 2], { deadlineMs: 50 })).toMatchObject({ ok: false, reason: "deadline" });
 });
@@ -175,7 +202,10 @@ it("ends a host that says nothing, or speaks another protocol version", async ()
   );
   const other = await begin({}, foreign);
   other.inference.add(specOf("linear"));
-  await until(() => other.inference.hosts()[0]?.reason?.includes("another version of the protocol") === true, "its reason");
+  await until(
+    () => other.inference.hosts()[0]?.reason?.includes("another version of the protocol") === true,
+    "its reason",
+  );
   expect(other.lines.some((line) => line.fields.code === "protocol")).toBe(true);
 });
 
@@ -191,21 +221,31 @@ it("a host ends with its own code at bytes that are no frames", async () => {
   expect(await new Promise((resolve) => child.on("exit", resolve))).toBe(87);
 });
 
-it("a host outlives signals to the whole unit, is first in line for the kernel's killer, and ends when its daemon is killed", async () => {
+/** A daemon of its own process with one host; says the host's pid, and runs `then` with the model. */
+async function daemonWithHost(name: string, then: string): Promise<{ daemon: ReturnType<typeof spawn>; pid: number }> {
+  const dist = (path: string): string =>
+    JSON.stringify(fileURLToPath(new URL(`../../dist/models/${path}.js`, import.meta.url)));
   const script = `
-    import { Inference } from ${JSON.stringify(fileURLToPath(new URL("../../dist/models/inference.js", import.meta.url)))};
-    import { parseManifest } from ${JSON.stringify(fileURLToPath(new URL("../../dist/models/manifest.js", import.meta.url)))};
-    import { readFileSync } from "node:fs";
-    const directory = ${JSON.stringify(specOf("linear").directory)};
-    const { manifest } = parseManifest(JSON.parse(readFileSync(directory + "/manifest.json", "utf8")));
+    import { Inference } from ${dist("inference")};
+    import { readManifest } from ${dist("one-model")};
+    const directory = ${JSON.stringify(specOf(name).directory)};
     const log = { info() {}, warn() {} };
     const inference = new Inference({ hostPath: ${JSON.stringify(hostPath)}, clock: { bootMs: () => performance.now() }, log });
     await inference.start();
-    await inference.load({ directory, manifest, lane: "main", deadlineMs: 1000, hardTimeoutMs: 2000 });
-    console.log(inference.hosts()[0].pid);
+    const manifest = await readManifest(directory);
+    const model = await inference.load({ directory, manifest, lane: "main", deadlineMs: 60000, hardTimeoutMs: 60000 });
+    ${then}
+    setTimeout(() => console.log(inference.hosts()[0].pid), 50);
   `;
-  const daemon = spawn(process.execPath, ["--input-type=module", "-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const daemon = spawn(process.execPath, ["--input-type=module", "-e", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const pid = Number(await new Promise((resolve) => daemon.stdout.once("data", (text) => resolve(String(text)))));
+  return { daemon, pid };
+}
+
+it("a host outlives signals to the whole unit, is first in line for the kernel's killer, and ends when its daemon is killed", async () => {
+  const { daemon, pid } = await daemonWithHost("linear", "");
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(pid, signal);
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(isAlive(pid)).toBe(true);
@@ -214,16 +254,44 @@ it("a host outlives signals to the whole unit, is first in line for the kernel's
   await until(() => !isAlive(pid), "the host ended");
 });
 
+it.skipIf(!existsSync("/usr/bin/setpriv"))("a host that hangs does not outlive its daemon", async () => {
+  const run =
+    "inference.submit({ model, row: [1e9], priority: 0, deadlineBootMs: performance.now() + 60000, settle() {} });";
+  const { daemon, pid } = await daemonWithHost("hanging", run);
+  expect(isAlive(pid)).toBe(true);
+  daemon.kill("SIGKILL");
+  await until(() => !isAlive(pid), "the host ended");
+});
+
+it("waits for a model no longer than the start timeout when no host comes up", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "hosts-"));
+  const fake = join(folder, "fake.mjs");
+  writeFileSync(fake, 'console.error("no such library"); process.exitCode = 3;');
+  const { inference } = await begin({ startTimeoutMs: 400 }, fake);
+  const model = await inference.load(specOf("linear"));
+  expect(inference.status(model)).toMatchObject({
+    state: "loading",
+    reason: "its host was lost: it ended with code 3: no such library",
+  });
+});
+
 it("settles each of many requests once while hosts hang, crash and are killed", async () => {
   const { inference } = await begin();
   const models: ModelHandle[] = [];
-  for (const name of ["linear", "hanging", "crashing"]) models.push(await inference.load(specOf(name, { hardTimeoutMs: 150 })));
+  for (const name of ["linear", "hanging", "crashing"])
+    models.push(await inference.load(specOf(name, { hardTimeoutMs: 150 })));
   const counts: number[] = [];
   let n = 0;
   const submit = (model: ModelHandle, row: number[]): void => {
     const id = n++;
     counts[id] = 0;
-    inference.submit({ model, row, priority: (id % 4) as 0, deadlineBootMs: performance.now() + 3000, settle: () => void counts[id]!++ });
+    inference.submit({
+      model,
+      row,
+      priority: (id % 4) as 0,
+      deadlineBootMs: performance.now() + 3000,
+      settle: () => void counts[id]!++,
+    });
   };
   const [linear, hanging, crashing] = models as [ModelHandle, ModelHandle, ModelHandle];
   for (let round = 0; round < 40; round++) {

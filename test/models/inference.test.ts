@@ -16,16 +16,20 @@ describe("answers of models in a host", () => {
   });
   afterAll(() => inference.stop());
 
-  it.each(["linear", "autoencoder-16", "double", "fixed-one", "gather", "logarithm", "zipmap-label-only"])("gives the golden answers of %s", async (name) => {
-    const model = await load(name);
-    expect(inference.status(model)).toMatchObject({ name, version: 1, state: "ready", strikes: 0, lane: "main" });
-    const { inputs, outputs } = golden(name);
-    for (const [i, row] of inputs.entries()) {
-      const result = await ask(inference, model, row);
-      expect(result).toMatchObject({ ok: true, batch: 1 });
-      for (const key of Object.keys(outputs[i])) expect((result as { answer: Record<string, number> }).answer[key]).toBeCloseTo(outputs[i][key], 4);
-    }
-  });
+  it.each(["linear", "autoencoder-16", "double", "fixed-one", "gather", "logarithm", "zipmap-label-only"])(
+    "gives the golden answers of %s",
+    async (name) => {
+      const model = await load(name);
+      expect(inference.status(model)).toMatchObject({ name, version: 1, state: "ready", strikes: 0, lane: "main" });
+      const { inputs, outputs } = golden(name);
+      for (const [i, row] of inputs.entries()) {
+        const result = await ask(inference, model, row);
+        expect(result).toMatchObject({ ok: true, batch: 1 });
+        for (const key of Object.keys(outputs[i]))
+          expect((result as { answer: Record<string, number> }).answer[key]).toBeCloseTo(outputs[i][key], 4);
+      }
+    },
+  );
 
   it("takes int64, bool, text, float64 and int32 side by side, and gives them back as JavaScript has them", async () => {
     const model = await load("mixed");
@@ -43,7 +47,10 @@ describe("answers of models in a host", () => {
   it("gives labels as numbers and probabilities as lists", async () => {
     const model = await load("labels");
     const result = await ask(inference, model, [0, 2]);
-    expect(result).toMatchObject({ ok: true, answer: { label: 1, probability: [expect.any(Number), expect.any(Number), expect.any(Number)] } });
+    expect(result).toMatchObject({
+      ok: true,
+      answer: { label: 1, probability: [expect.any(Number), expect.any(Number), expect.any(Number)] },
+    });
   });
 
   it("runs rows that came together in one batch, with the answers of single rows", async () => {
@@ -55,23 +62,41 @@ describe("answers of models in a host", () => {
       const alone = await ask(inference, model, row);
       expect(alone).toMatchObject({ ok: true, batch: 1 });
       const [a, b] = [alone, together[r]] as { answer: { score: number } }[];
-      expect(Math.abs((a as { answer: { score: number } }).answer.score - (b as { answer: { score: number } }).answer.score)).toBeLessThan(1e-6);
+      expect(
+        Math.abs((a as { answer: { score: number } }).answer.score - (b as { answer: { score: number } }).answer.score),
+      ).toBeLessThan(1e-6);
     }
   });
 
   it("runs one row at a time where the model takes no more", async () => {
     const model = await load("fixed-one");
     const results = await Promise.all([1, 2, 3, 4, 5].map((x) => ask(inference, model, [x, x, x, x])));
-    expect(results.map((result) => (result.ok ? [result.answer.mean, result.batch] : result))).toEqual([1, 2, 3, 4, 5].map((x) => [x, 1]));
+    expect(results.map((result) => (result.ok ? [result.answer.mean, result.batch] : result))).toEqual(
+      [1, 2, 3, 4, 5].map((x) => [x, 1]),
+    );
   });
 
   it("refuses a row with NaN, infinity, a float32 overflow or a wrong type before it reaches the model", async () => {
     const linear = await load("linear");
-    for (const row of [[Number.NaN, 1], [1, Number.POSITIVE_INFINITY], [1e300, 1], [1], [1, 2, 3], ["1", 2], [true, 2]]) {
+    for (const row of [
+      [Number.NaN, 1],
+      [1, Number.POSITIVE_INFINITY],
+      [1e300, 1],
+      [1],
+      [1, 2, 3],
+      ["1", 2],
+      [true, 2],
+    ]) {
       expect(await ask(inference, linear, row)).toMatchObject({ ok: false, reason: "inputInvalid" });
     }
     const mixed = await load("mixed");
-    for (const row of [[1.5, true, "", 0, 0], [1, 2, "", 0, 0], [1, true, 3, 0, 0], [1, true, "", 0, 2 ** 31], ["9".repeat(30), true, "", 0, 0]]) {
+    for (const row of [
+      [1.5, true, "", 0, 0],
+      [1, 2, "", 0, 0],
+      [1, true, 3, 0, 0],
+      [1, true, "", 0, 2 ** 31],
+      ["9".repeat(30), true, "", 0, 0],
+    ]) {
       expect(await ask(inference, mixed, row)).toMatchObject({ ok: false, reason: "inputInvalid" });
     }
   });
@@ -79,14 +104,24 @@ describe("answers of models in a host", () => {
   it("refuses only the row whose answer is not finite", async () => {
     const model = await load("logarithm");
     const results = await Promise.all([1, 0, Math.E, -1].map((x) => ask(inference, model, [x])));
-    expect(results.map((result) => (result.ok ? "ok" : result.reason))).toEqual(["ok", "outputInvalid", "ok", "outputInvalid"]);
+    expect(results.map((result) => (result.ok ? "ok" : result.reason))).toEqual([
+      "ok",
+      "outputInvalid",
+      "ok",
+      "outputInvalid",
+    ]);
     expect(results[1]).toMatchObject({ detail: "score is not finite" });
   });
 
   it("fails only the row that the runtime can not run, when its batch fails", async () => {
     const model = await load("gather");
     const results = await Promise.all([0, 1, 99, 2].map((i) => ask(inference, model, [i])));
-    expect(results.map((result) => (result.ok ? result.answer.found : result.reason))).toEqual([10, 20, "runtimeError", 30]);
+    expect(results.map((result) => (result.ok ? result.answer.found : result.reason))).toEqual([
+      10,
+      20,
+      "runtimeError",
+      30,
+    ]);
     expect((results[2] as { detail: string }).detail).toContain("out of data bounds");
   });
 
@@ -94,7 +129,13 @@ describe("answers of models in a host", () => {
     const model = await load("linear");
     const settled: string[] = [];
     const submit = (row: number[]): void =>
-      inference.submit({ model, row, priority: 0, deadlineBootMs: performance.now() + 5000, settle: (result) => settled.push(result.ok ? "ok" : result.reason) });
+      inference.submit({
+        model,
+        row,
+        priority: 0,
+        deadlineBootMs: performance.now() + 5000,
+        settle: (result) => settled.push(result.ok ? "ok" : result.reason),
+      });
     submit([1, 2]);
     submit([Number.NaN, 2]);
     expect(settled).toEqual([]);
@@ -114,7 +155,9 @@ describe("answers of models in a host", () => {
   it("answers what is urgent first", async () => {
     const model = await load("fixed-one");
     const order: number[] = [];
-    const asked = [3, 3, 3, 2, 1, 0].map((priority) => ask(inference, model, [0, 0, 0, 0], { priority: priority as 0 }).then(() => order.push(priority)));
+    const asked = [3, 3, 3, 2, 1, 0].map((priority) =>
+      ask(inference, model, [0, 0, 0, 0], { priority: priority as 0 }).then(() => order.push(priority)),
+    );
     await Promise.all(asked);
     expect(order).toEqual([0, 1, 2, 3, 3, 3]);
   });
@@ -133,7 +176,10 @@ describe("answers of models in a host", () => {
     expect(small.inference.room(2, model)).toBe(0);
     expect(small.inference.room(0, model)).toBe(4);
     const results = await Promise.all(asked);
-    expect(results.filter((result) => !result.ok).map((result) => (result as { reason: string }).reason)).toEqual(["overloaded", "overloaded"]);
+    expect(results.filter((result) => !result.ok).map((result) => (result as { reason: string }).reason)).toEqual([
+      "overloaded",
+      "overloaded",
+    ]);
     await small.inference.stop();
   });
 
@@ -165,18 +211,60 @@ describe("models that are refused", () => {
     const bad = await inference.load(specOf(name));
     const good = await inference.load(specOf("linear"));
     expect(inference.status(bad)).toMatchObject({ state: "refused", strikes: 0, reason: expect.stringContaining(why) });
-    expect(await ask(inference, bad, bad.plan.inputs.flatMap((input) => new Array<number>(input.width).fill(0)))).toMatchObject({ ok: false, reason: "quarantined" });
+    expect(
+      await ask(
+        inference,
+        bad,
+        bad.plan.inputs.flatMap((input) => new Array<number>(input.width).fill(0)),
+      ),
+    ).toMatchObject({ ok: false, reason: "quarantined" });
     expect(await ask(inference, good, [1, 2])).toMatchObject({ ok: true });
     await inference.stop();
   });
 
   it.each<[string, (manifest: ReturnType<typeof specOf>["manifest"]) => void, string]>([
-    ["an input of another name", (m) => void (m.inputs[0]!.tensor = "y"), "is not there; the model has x"],
-    ["an input of another type", (m) => void (m.inputs[0]!.type = "float64"), "is float32, the manifest says float64"],
-    ["an output of another shape", (m) => void (m.outputs[0]!.shape = ["N", 2]), "has the shape [N, 1]"],
-    ["another opset", (m) => void (m.opset = 11), "opset 17, the manifest says 11"],
-    ["another digest", (m) => void (m.digest = `sha256:${"0".repeat(64)}`), "The file is not the one"],
-    ["no golden vectors", (m) => void (m.golden = "elsewhere.json"), "elsewhere.json can not be read"],
+    [
+      "an input of another name",
+      (m) => {
+        m.inputs[0]!.tensor = "y";
+      },
+      "is not there; the model has x",
+    ],
+    [
+      "an input of another type",
+      (m) => {
+        m.inputs[0]!.type = "float64";
+      },
+      "is float32, the manifest says float64",
+    ],
+    [
+      "an output of another shape",
+      (m) => {
+        m.outputs[0]!.shape = ["N", 2];
+      },
+      "has the shape [N, 1]",
+    ],
+    [
+      "another opset",
+      (m) => {
+        m.opset = 11;
+      },
+      "opset 17, the manifest says 11",
+    ],
+    [
+      "another digest",
+      (m) => {
+        m.digest = `sha256:${"0".repeat(64)}`;
+      },
+      "The file is not the one",
+    ],
+    [
+      "no golden vectors",
+      (m) => {
+        m.golden = "elsewhere.json";
+      },
+      "elsewhere.json can not be read",
+    ],
   ])("refuses a manifest with %s", async (_what, change, why) => {
     const { inference } = newInference();
     await inference.start();
@@ -197,7 +285,13 @@ describe("stopping", () => {
     const pids = inference.hosts().map((host) => host.pid);
     const results: InferResult[] = [];
     const submit = (model: ModelHandle, row: number[]): void =>
-      inference.submit({ model, row, priority: 1, deadlineBootMs: performance.now() + 60_000, settle: (result) => results.push(result) });
+      inference.submit({
+        model,
+        row,
+        priority: 1,
+        deadlineBootMs: performance.now() + 60_000,
+        settle: (result) => results.push(result),
+      });
     submit(hanging, [1e9]);
     await new Promise((resolve) => setTimeout(resolve, 50));
     for (let i = 0; i < 200; i++) submit(i % 2 === 0 ? hanging : linear, i % 2 === 0 ? [1] : [1, 2]);

@@ -1,4 +1,13 @@
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -55,14 +64,21 @@ describe("the library", () => {
     bytes[bytes.byteLength - 20]! ^= 1;
     writeFileSync(join(flipped, "model.onnx"), bytes);
     await expect(library.add(flipped)).rejects.toMatchObject({ code: "MODEL_DIGEST" });
-    await expect(library.add(copyOf("linear", (m) => Object.assign(m, { sizeBytes: 5 })))).rejects.toMatchObject({ code: "MODEL_DIGEST" });
-    await expect(library.add(copyOf("linear", (m) => Object.assign(m, { opset: 9 })))).rejects.toMatchObject({ code: "MODEL_SHAPE" });
+    await expect(library.add(copyOf("linear", (m) => Object.assign(m, { sizeBytes: 5 })))).rejects.toMatchObject({
+      code: "MODEL_DIGEST",
+    });
+    await expect(library.add(copyOf("linear", (m) => Object.assign(m, { opset: 9 })))).rejects.toMatchObject({
+      code: "MODEL_SHAPE",
+    });
     await expect(library.add(folder())).rejects.toMatchObject({ code: "MODEL_MISSING" });
     const damaged = copyOf("linear");
     appendFileSync(join(damaged, "golden.json"), "}");
     await expect(library.add(damaged)).rejects.toMatchObject({ code: "MODEL_GOLDEN" });
     await library.add(modelDirectory("linear"));
-    await expect(library.add(copyOf("double", (m) => Object.assign(m, { name: "linear" })))).rejects.toMatchObject({ code: "MODEL_CONFLICT", hint: "Give the new one a higher version." });
+    await expect(library.add(copyOf("double", (m) => Object.assign(m, { name: "linear" })))).rejects.toMatchObject({
+      code: "MODEL_CONFLICT",
+      hint: "Give the new one a higher version.",
+    });
     expect((await library.list()).models.length).toBe(1);
   });
 
@@ -76,7 +92,9 @@ describe("the library", () => {
     await library.add(modelDirectory("linear"));
     const { models, broken } = await library.list();
     expect(models.length).toBe(1);
-    expect(broken).toEqual([{ directory: join(directory, "f".repeat(64)), reason: expect.stringContaining("There is no such model.") }]);
+    expect(broken).toEqual([
+      { directory: join(directory, "f".repeat(64)), reason: expect.stringContaining("There is no such model.") },
+    ]);
     expect(readdirSync(directory)).not.toContain(".incoming-left");
   });
 
@@ -89,7 +107,10 @@ describe("the library", () => {
     const { inference } = newInference();
     await inference.start();
     const model = await inference.load({ ...specOf("linear"), directory, manifest });
-    expect(inference.status(model)).toMatchObject({ state: "refused", reason: expect.stringContaining("The file is not the one its manifest names.") });
+    expect(inference.status(model)).toMatchObject({
+      state: "refused",
+      reason: expect.stringContaining("The file is not the one its manifest names."),
+    });
     await inference.stop();
   });
 });
@@ -104,21 +125,30 @@ describe("a draft", () => {
       version: 1,
       opset: 17,
       inputs: [{ tensor: "x", shape: ["N", 2], features: [{ name: "f0" }, { name: "f1" }] }],
-      outputs: [{ name: "label", role: "label" }, { name: "probabilities", role: "probability", shape: ["N", 3] }],
+      outputs: [
+        { name: "label", role: "label" },
+        { name: "probabilities", role: "probability", shape: ["N", 3] },
+      ],
     });
-    expect(draft.notes.join("\n")).toMatch(/f0 to f1 are placeholders[^]*licence[^]*unit[^]*thresholds/);
+    expect(draft.notes.join("\n")).toMatch(/f0 to f1 are placeholders[\s\S]*licence[\s\S]*unit[\s\S]*thresholds/);
     expect(await draftManifest(file, { hostPath, name: "drafted" })).toEqual(draft);
     const { directory, manifest } = await library.addDraft(file, draft);
     const { inference } = newInference();
     await inference.start();
     const model = await inference.load({ ...specOf("labels"), directory, manifest });
     expect(inference.status(model)?.state).toBe("ready");
-    expect(await ask(inference, model, draft.golden.inputs[0] ?? [])).toMatchObject({ ok: true, answer: draft.golden.outputs[0] });
+    expect(await ask(inference, model, draft.golden.inputs[0] ?? [])).toMatchObject({
+      ok: true,
+      answer: draft.golden.outputs[0],
+    });
     await inference.stop();
   });
 
   it("leaves out what can not be fetched and says how to export it", async () => {
-    const { manifest, notes } = await draftManifest(join(modelDirectory("zipmap"), "model.onnx"), { hostPath, name: "zipped" });
+    const { manifest, notes } = await draftManifest(join(modelDirectory("zipmap"), "model.onnx"), {
+      hostPath,
+      name: "zipped",
+    });
     expect(manifest.outputs.map((output) => output.name)).toEqual(["label"]);
     expect(notes.join("\n")).toContain("'zipmap': False");
   });
@@ -131,7 +161,9 @@ describe("a draft", () => {
   });
 
   it("of a damaged or missing file is refused", async () => {
-    await expect(draftManifest(join(modelDirectory("cut-short"), "model.onnx"), { hostPath })).rejects.toMatchObject({ code: "MODEL_FILE" });
+    await expect(draftManifest(join(modelDirectory("cut-short"), "model.onnx"), { hostPath })).rejects.toMatchObject({
+      code: "MODEL_FILE",
+    });
     await expect(draftManifest("/nowhere/x.onnx", { hostPath })).rejects.toMatchObject({ code: "MODEL_MISSING" });
   });
 });
@@ -153,8 +185,13 @@ describe("one model alone", () => {
     await expect(runOnce(modelDirectory("linear"), [1], 1, options)).rejects.toMatchObject({ code: "MODEL_INPUT" });
     await expect(runOnce(modelDirectory("gather"), [99], 1, options)).rejects.toMatchObject({ code: "MODEL_RUN" });
     await expect(runOnce(modelDirectory("hanging"), [1e9], 1, options)).rejects.toMatchObject({ code: "HOST_TIMEOUT" });
-    await expect(runOnce(modelDirectory("zipmap"), [1, 2], 1, options)).rejects.toMatchObject({ code: "MODEL_OUTPUT_KIND" });
-    if (process.arch === "x64") await expect(runOnce(modelDirectory("crashing"), [-(2 ** 31), -1], 1, options)).rejects.toMatchObject({ code: "HOST_GONE" });
+    await expect(runOnce(modelDirectory("zipmap"), [1, 2], 1, options)).rejects.toMatchObject({
+      code: "MODEL_OUTPUT_KIND",
+    });
+    if (process.arch === "x64")
+      await expect(runOnce(modelDirectory("crashing"), [-(2 ** 31), -1], 1, options)).rejects.toMatchObject({
+        code: "HOST_GONE",
+      });
     await expect(openModel({} as never, options)).rejects.toMatchObject({ code: "MODEL_MISSING" });
   });
 });

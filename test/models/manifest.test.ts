@@ -13,7 +13,11 @@ const problemsOf = (change: (manifest: ReturnType<typeof manifestOf>) => void): 
 
 describe("a manifest", () => {
   it("becomes a plan: widths, batch, names", () => {
-    expect(planOf(manifestOf("mixed"))).toMatchObject({ rowWidth: 5, batchRows: 64, featureNames: ["count", "on", "label", "gain", "small"] });
+    expect(planOf(manifestOf("mixed"))).toMatchObject({
+      rowWidth: 5,
+      batchRows: 64,
+      featureNames: ["count", "on", "label", "gain", "small"],
+    });
     expect(planOf(manifestOf("fixed-one"))).toMatchObject({ rowWidth: 4, batchRows: 1 });
     expect(planOf(manifestOf("linear"), 8).batchRows).toBe(8);
     expect(planOf({ ...manifestOf("linear"), maxBatch: 500 }).batchRows).toBe(64);
@@ -21,19 +25,50 @@ describe("a manifest", () => {
 
   it("says every mistake at once, with its place", () => {
     expect(problemsOf((m) => void Object.assign(m, { name: "No", digest: "md5:1", surprise: 1 })).length).toBe(3);
-    expect(problemsOf((m) => void (m.inputs[0]!.features = [{ name: "a" }]))).toEqual(["inputs.0.features: 1 features for a row of 2 elements"]);
-    expect(problemsOf((m) => void (m.inputs[0]!.features = [{ name: "a" }, { name: "a" }]))).toEqual(["inputs: the feature a is there twice"]);
-    expect(problemsOf((m) => void (m.inputs[0]!.shape = [2, 2]))[0]).toContain('the first dimension is "N"');
-    expect(problemsOf((m) => void (m.inputs[0]!.shape = [1, 2]))).toEqual(['shape: all tensors have the same first dimension, "N" or 1']);
-    expect(problemsOf((m) => void (m.outputs[1]!.classes = ["x"]))).toEqual(["outputs.1.classes: 1 names for 3 elements"]);
-    expect(problemsOf((m) => void (m.thresholds = [{ output: "nothing", value: 1, meaning: "" }]))).toEqual(["thresholds: there is no output nothing"]);
-    expect(problemsOf((m) => void (m.golden = "../../etc/passwd"))[0]).toContain("a file beside the manifest");
+    expect(
+      problemsOf((m) => {
+        m.inputs[0]!.features = [{ name: "a" }];
+      }),
+    ).toEqual(["inputs.0.features: 1 features for a row of 2 elements"]);
+    expect(
+      problemsOf((m) => {
+        m.inputs[0]!.features = [{ name: "a" }, { name: "a" }];
+      }),
+    ).toEqual(["inputs: the feature a is there twice"]);
+    expect(
+      problemsOf((m) => {
+        m.inputs[0]!.shape = [2, 2];
+      })[0],
+    ).toContain('the first dimension is "N"');
+    expect(
+      problemsOf((m) => {
+        m.inputs[0]!.shape = [1, 2];
+      }),
+    ).toEqual(['shape: all tensors have the same first dimension, "N" or 1']);
+    expect(
+      problemsOf((m) => {
+        m.outputs[1]!.classes = ["x"];
+      }),
+    ).toEqual(["outputs.1.classes: 1 names for 3 elements"]);
+    expect(
+      problemsOf((m) => {
+        m.thresholds = [{ output: "nothing", value: 1, meaning: "" }];
+      }),
+    ).toEqual(["thresholds: there is no output nothing"]);
+    expect(
+      problemsOf((m) => {
+        m.golden = "../../etc/passwd";
+      })[0],
+    ).toContain("a file beside the manifest");
   });
 });
 
 describe("an agent's features and a model's inputs", () => {
   const manifest = manifestOf("linear");
-  manifest.inputs[0]!.features = [{ name: "vibration", unit: "mm/s" }, { name: "temperature", unit: "degC" }];
+  manifest.inputs[0]!.features = [
+    { name: "vibration", unit: "mm/s" },
+    { name: "temperature", unit: "degC" },
+  ];
 
   it("fit by name, order and unit; an agent without a unit is believed", () => {
     expect(fitModel(manifest, [{ name: "vibration", unit: "mm/s" }, { name: "temperature" }])).toEqual([]);
@@ -47,8 +82,15 @@ describe("an agent's features and a model's inputs", () => {
       "The model linear 1 takes temperature, which the agent does not give.",
       "The agent gives temp, which the model linear 1 does not take.",
     ]);
-    expect(fitModel(manifest, [{ name: "vibration" }])[0]).toBe("The model linear 1 takes 2 features, the agent gives 1.");
-    expect(fitModel(manifest, [{ name: "vibration", unit: "g" }, { name: "temperature", unit: "K" }])).toEqual([
+    expect(fitModel(manifest, [{ name: "vibration" }])[0]).toBe(
+      "The model linear 1 takes 2 features, the agent gives 1.",
+    );
+    expect(
+      fitModel(manifest, [
+        { name: "vibration", unit: "g" },
+        { name: "temperature", unit: "K" },
+      ]),
+    ).toEqual([
       "The model linear 1 was trained with vibration in mm/s, the agent gives g.",
       "The model linear 1 was trained with temperature in degC, the agent gives K.",
     ]);
@@ -57,7 +99,9 @@ describe("an agent's features and a model's inputs", () => {
 
 it("answers are compared within the tolerance, labels and texts exactly", () => {
   const tolerance = { absolute: 1e-6, relative: 1e-5 };
-  expect(answerDifference({ a: 100, b: [1, 2], c: "x" }, { a: 100.0005, b: [1, 2], c: "x" }, tolerance)).toBeUndefined();
+  expect(
+    answerDifference({ a: 100, b: [1, 2], c: "x" }, { a: 100.0005, b: [1, 2], c: "x" }, tolerance),
+  ).toBeUndefined();
   expect(answerDifference({ a: 100 }, { a: 100.01 }, tolerance)).toBe("a is 100.01 instead of 100");
   expect(answerDifference({ b: [1, 2] }, { b: [1, 3] }, tolerance)).toBe("b[1] is 3 instead of 2");
   expect(answerDifference({ c: "x" }, { c: "y" }, tolerance)).toBe("c is y instead of x");

@@ -20,13 +20,24 @@ describe("the head of an ONNX file", () => {
         { name: "probabilities", kind: "sequence", shape: undefined },
       ],
     });
-    expect(readOnnx(bytesOf("mixed")).inputs.map((input) => input.type)).toEqual(["int64", "bool", "string", "float64", "int32"]);
+    expect(readOnnx(bytesOf("mixed")).inputs.map((input) => input.type)).toEqual([
+      "int64",
+      "bool",
+      "string",
+      "float64",
+      "int32",
+    ]);
     expect(readOnnx(bytesOf("fixed-one")).inputs[0]?.shape).toEqual([1, 4]);
   });
 
   it("carries the metadata that the runtime does not give", () => {
     // Field 14, a message of key (1) and value (2).
-    const entry = Buffer.concat([Buffer.from([0x0a, 3]), Buffer.from("key"), Buffer.from([0x12, 5]), Buffer.from("value")]);
+    const entry = Buffer.concat([
+      Buffer.from([0x0a, 3]),
+      Buffer.from("key"),
+      Buffer.from([0x12, 5]),
+      Buffer.from("value"),
+    ]);
     const bytes = Buffer.concat([bytesOf("linear"), Buffer.from([0x72, entry.byteLength]), entry]);
     expect(readOnnx(bytes).metadata).toEqual({ key: "value" });
   });
@@ -50,11 +61,13 @@ describe("the head of an ONNX file", () => {
 
   it("of any bytes is read or refused, quickly", () => {
     const models = readdirSync(modelDirectory("")).map(bytesOf);
-    const mutated = fc.tuple(fc.nat(models.length - 1), fc.array(fc.tuple(fc.nat(20_000), fc.nat(255)), { minLength: 1, maxLength: 8 })).map(([m, changes]) => {
-      const bytes = Buffer.from(models[m] as Buffer);
-      for (const [at, value] of changes) bytes[at % bytes.byteLength] = value;
-      return bytes;
-    });
+    const mutated = fc
+      .tuple(fc.nat(models.length - 1), fc.array(fc.tuple(fc.nat(20_000), fc.nat(255)), { minLength: 1, maxLength: 8 }))
+      .map(([m, changes]) => {
+        const bytes = Buffer.from(models[m] as Buffer);
+        for (const [at, value] of changes) bytes[at % bytes.byteLength] = value;
+        return bytes;
+      });
     fc.assert(
       fc.property(fc.oneof(mutated, fc.uint8Array({ maxLength: 400 })), (bytes) => {
         try {

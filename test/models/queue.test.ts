@@ -9,7 +9,14 @@ interface Item extends Waiting {
 }
 
 let ids = 0;
-const item = (model: number, priority: Priority, deadlineMs = 1000, alone = false): Item => ({ id: ids++, model, priority, deadlineMs, alone, order: 0 });
+const item = (model: number, priority: Priority, deadlineMs = 1000, alone = false): Item => ({
+  id: ids++,
+  model,
+  priority,
+  deadlineMs,
+  alone,
+  order: 0,
+});
 const always = (): boolean => true;
 const rows = (n: number) => (): number => n;
 
@@ -22,7 +29,12 @@ describe("who runs next", () => {
     const queue = new BatchQueue<Item>(100);
     put(queue, item(1, 2), item(2, 0), item(1, 0), item(2, 0), item(3, 3));
     const taken = [0, 1, 2, 3].map(() => queue.take(0, always, rows(64), []));
-    expect(taken.map((batch) => [batch?.model, batch?.items.map((one) => one.priority)])).toEqual([[2, [0, 0]], [1, [0]], [1, [2]], [3, [3]]]);
+    expect(taken.map((batch) => [batch?.model, batch?.items.map((one) => one.priority)])).toEqual([
+      [2, [0, 0]],
+      [1, [0]],
+      [1, [2]],
+      [3, [3]],
+    ]);
     expect(queue.take(0, always, rows(64), [])).toBeUndefined();
   });
 
@@ -68,7 +80,13 @@ describe("who runs next", () => {
 
   it("loses nothing and gives nothing twice, in any order of events", () => {
     const step = fc.oneof(
-      fc.record({ do: fc.constant("push" as const), model: fc.nat(2), priority: fc.nat(3), deadlineMs: fc.nat(100), alone: fc.boolean() }),
+      fc.record({
+        do: fc.constant("push" as const),
+        model: fc.nat(2),
+        priority: fc.nat(3),
+        deadlineMs: fc.nat(100),
+        alone: fc.boolean(),
+      }),
       fc.record({ do: fc.constant("take" as const), rows: fc.integer({ min: 1, max: 5 }), back: fc.boolean() }),
       fc.record({ do: fc.constant("expire" as const), stepMs: fc.nat(10) }),
       fc.record({ do: fc.constant("drain" as const), model: fc.option(fc.nat(2), { nil: undefined }) }),

@@ -23,5 +23,6 @@ it("blames the running model for a hang or a crash, for memory only where no oth
   expect(blamed("memory", { ...mixed, isHeadWatched: true })).toBe(1);
   expect(blamed("memory", { ...mixed, models: [1, 1] })).toBe(1);
   expect(blamed("memory", { head: undefined, isHeadWatched: false, models: [] })).toBeUndefined();
-  for (const cause of ["planned", "protocol", "killedFromOutside"] as const) expect(blamed(cause, mixed)).toBeUndefined();
+  for (const cause of ["planned", "protocol", "killedFromOutside"] as const)
+    expect(blamed(cause, mixed)).toBeUndefined();
 });

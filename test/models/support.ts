@@ -1,12 +1,20 @@
 import { readFileSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
-import { Inference, type InferenceOptions, type InferResult, type InputRow, type ModelHandle, type ModelSpec } from "../../models/inference.ts";
+import {
+  Inference,
+  type InferenceOptions,
+  type InferResult,
+  type InputRow,
+  type ModelHandle,
+  type ModelSpec,
+} from "../../models/inference.ts";
 import { type Manifest, parseManifest } from "../../models/manifest.ts";
 
 export const hostPath = fileURLToPath(new URL("../../dist/models/host/main.js", import.meta.url));
 
-export const modelDirectory = (name: string): string => fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
+export const modelDirectory = (name: string): string =>
+  fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
 
 export function manifestOf(name: string): Manifest {
   const parsed = parseManifest(JSON.parse(readFileSync(`${modelDirectory(name)}/manifest.json`, "utf8")));
@@ -29,10 +37,16 @@ export interface LogLine {
 }
 
 /** Inference with the real host, and everything that it logged. */
-export function newInference(options: Partial<InferenceOptions> = {}, host = hostPath): { inference: Inference; lines: LogLine[] } {
+export function newInference(
+  options: Partial<InferenceOptions> = {},
+  host = hostPath,
+): { inference: Inference; lines: LogLine[] } {
   const lines: LogLine[] = [];
   const write = (fields: object, message: string): void => void lines.push({ fields: { ...fields }, message });
-  const inference = new Inference({ hostPath: host, clock: { bootMs: () => performance.now() }, log: { info: write, warn: write } }, options);
+  const inference = new Inference(
+    { hostPath: host, clock: { bootMs: () => performance.now() }, log: { info: write, warn: write } },
+    options,
+  );
   return { inference, lines };
 }
 
