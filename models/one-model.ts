@@ -17,6 +17,8 @@ import { loadOrder, MODEL_FILE } from "./hosted-model.ts";
 import { type Manifest, parseManifest, planOf } from "./manifest.ts";
 import { type Answer, type InputRow, rowProblem } from "./tensors.ts";
 
+export type { InputRow } from "./tensors.ts";
+
 /** A model alone in a host of its own, for commands: no queue, no second chance. */
 export interface OneModel {
   readonly report: LoadReport;
