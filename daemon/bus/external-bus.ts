@@ -1,4 +1,4 @@
-import type { externalBusSchema } from "../../config/bus.ts";
+import type { BusConfig } from "../../config/bus.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { TopicCache, topicMatches } from "../sources/topics.ts";
@@ -11,12 +11,12 @@ import {
   suggestsOlderVersion,
 } from "./connection-end.ts";
 import { type BrokerSubscription, coveringSet } from "./covering.ts";
-import { BrokerConnection, type ConnectionOptions, type ConnectionOwner } from "./external.ts";
+import type { BrokerConnection, ConnectionOptions, ConnectionOwner } from "./external.ts";
 import { firstLine, type ReadSecret } from "./secrets.ts";
 import type { SessionMemory } from "./session-memory.ts";
 import { Wait } from "./wait.ts";
 
-export type ExternalBusConfig = ReturnType<typeof externalBusSchema.parse>;
+export type ExternalBusConfig = Extract<BusConfig, { kind: "external" }>;
 
 export interface ExternalBusDeps {
   readonly clock: Pick<Clock, "wallMs" | "bootMs">;
@@ -41,6 +41,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
   readonly #clientId: string;
   #plan: readonly BrokerSubscription[] = [];
   #primary = new TopicCache<number>(MAX_CACHED_TOPICS);
+  #library: { readonly BrokerConnection: typeof BrokerConnection } | undefined;
   #connection: BrokerConnection | undefined;
   #version: 4 | 5 = 5;
   #isConnected = false;
@@ -71,6 +72,8 @@ export class ExternalBus implements Bus, ConnectionOwner {
   async start(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     this.#reason = "The first connection is being made.";
+    // Loaded when it is needed: a gateway that is its own broker does without the memory.
+    this.#library = await import("./external.ts");
     this.#connect();
     await this.#ready.within(FIRST_CONNECTION_MS);
   }
@@ -170,7 +173,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
   }
 
   #connect(): void {
-    if (this.#isStopping) return;
+    if (this.#isStopping || this.#library === undefined) return;
     let options: ConnectionOptions;
     try {
       options = this.#options();
@@ -179,7 +182,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
       this.ended({ kind: "secret", file: path ?? "", message });
       return;
     }
-    this.#connection = new BrokerConnection(options, this, this.#isPaused);
+    this.#connection = new this.#library.BrokerConnection(options, this, this.#isPaused);
   }
 
   /** Files are read anew for each attempt: a renewed certificate needs no restart. */

@@ -274,7 +274,7 @@ export class BrokerConnection {
 }
 
 function toMessage(packet: IPublishPacket, receipt: Receipt | undefined): BusMessage {
-  const traceparent = packet.properties?.userProperties?.["traceparent"];
+  const traceparent = packet.properties?.userProperties?.traceparent;
   return {
     topic: packet.topic,
     payload: packet.payload as Buffer,

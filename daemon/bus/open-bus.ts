@@ -3,6 +3,7 @@ import type { BusConfig } from "../../config/gateway.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Bus } from "./bus.ts";
+import { EmbeddedBus } from "./embedded.ts";
 import { ExternalBus } from "./external-bus.ts";
 import { secretReader } from "./secrets.ts";
 import { fileSessionMemory } from "./session-memory.ts";
@@ -25,5 +26,5 @@ export function openBus(options: OpenBus): Bus {
     const memory = fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
     return new ExternalBus({ clock, log, readSecret, memory }, config, device);
   }
-  throw new Error("embedded bus comes");
+  return new EmbeddedBus({ clock, log, readSecret }, config);
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { externalBusSchema } from "../../../config/gateway.ts";
+import { externalBusSchema } from "../../../config/bus.ts";
 import type { Subscription } from "../../../daemon/bus/bus.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
 import { secretReader } from "../../../daemon/bus/secrets.ts";
@@ -125,7 +125,7 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     await until("a reason", () => bus.status().reason?.includes("nothing listens") === true);
     await until("several attempts", () => log.lines.length > 0);
     await new Promise((resolve) => setTimeout(resolve, 500));
-    const warnings = log.lines.filter((line) => line.level === "warn").map((line) => line.fields["reason"]);
+    const warnings = log.lines.filter((line) => line.level === "warn").map((line) => line.fields.reason);
     expect(new Set(warnings).size).toBe(warnings.length);
     await broker.start();
     await until("the connection", () => bus.status().connected);
