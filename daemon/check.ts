@@ -1,5 +1,6 @@
 import type { RuleConfig } from "../config/agents.ts";
 import { didYouMean, type Path, type Problem } from "../config/problems.ts";
+import { fitModel } from "../models/fit.ts";
 import type { Manifest } from "../models/manifest.ts";
 import { type AgentPlan, type PlannedField, vitalsOf } from "./agent-plan.ts";
 import type { Declarations, Declared } from "./expression-names.ts";
@@ -42,7 +43,7 @@ export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, devi
   }
   if (manifest !== undefined) {
     const where = plan.features === undefined ? [...at, "model"] : [...at, "features"];
-    for (const message of inputMistakes(plan, manifest)) problems.push(problemAt(where, message));
+    for (const message of fitModel(manifest, plan.inputs)) problems.push(problemAt(where, message));
   }
   const expressions = new Expressions(declarationsOf(plan, manifest, device));
   const rules = plan.config.rules.flatMap((rule, index) => compileRule(rule, [...at, "rules", index], expressions, problemAt, problems));
@@ -74,27 +75,7 @@ function compileRule(config: RuleConfig, at: Path, expressions: Expressions, pro
   return when === undefined ? [] : [{ config, when, clearWhen }];
 }
 
-/** The model's inputs by name, order, count and unit. */
-export function inputMistakes(plan: AgentPlan, manifest: Manifest): string[] {
-  const wanted = manifest.inputs.flatMap((input) => input.features);
-  const given = plan.inputs;
-  const names = given.map((one) => one.name);
-  const mistakes: string[] = [];
-  const missing = wanted.filter((one) => !names.includes(one.name)).map((one) => one.name);
-  const extra = names.filter((name) => !wanted.some((one) => one.name === name));
-  if (missing.length > 0) mistakes.push(`model ${manifest.name} ${manifest.version} needs ${missing.join(", ")}, which the agent does not give`);
-  if (extra.length > 0) mistakes.push(`model ${manifest.name} ${manifest.version} has no input for ${extra.join(", ")}`);
-  if (mistakes.length > 0) return mistakes;
-  const wrong = wanted.findIndex((one, index) => one.name !== names[index]);
-  if (wrong >= 0) return [`the order differs from model ${manifest.name} ${manifest.version}: expected ${wanted.map((one) => one.name).join(", ")}, found ${names.join(", ")}`];
-  for (const [index, one] of wanted.entries()) {
-    const unit = given[index]?.unit;
-    if (one.unit !== undefined && unit !== one.unit) mistakes.push(`model ${manifest.name} ${manifest.version} was trained with ${one.name} in ${one.unit}, the agent gives ${unit ?? "no unit"}`);
-  }
-  return mistakes;
-}
-
-function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, device: Device): Declarations {
+export function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, device: Device): Declarations {
   const inputs = new Map(manifest?.inputs.flatMap((input) => input.features).map((one) => [one.name, one]) ?? []);
   return {
     fields: plan.fields.map(declaredField),

@@ -1,14 +1,7 @@
-import { type Decision, streamNames } from "../../sync/records.ts";
+import { streamNames } from "../../sync/records.ts";
+import type { Decision } from "../../sync/records.ts";
+import type { PlacedDecision } from "../log-reader.ts";
 import { age, figure, iso, type Paint, safe } from "./format.ts";
-
-/** A decision with its place in the log. */
-export interface PlacedDecision {
-  readonly n: number;
-  readonly epoch: number;
-  readonly stream: number;
-  readonly seq: number;
-  readonly decision: Decision;
-}
 
 /** One line of `holdfast decisions --json`: times in ISO 8601, the place in the log, latencies in milliseconds. */
 export function decisionJson(placed: PlacedDecision): Record<string, unknown> {

@@ -138,7 +138,9 @@ export function counts(database: ReadDatabase): Counts {
 export function generationById(controlPath: string, id: string): Generation | undefined {
   const database = openForReading(controlPath, controlSchema);
   try {
-    const row = database.prepare("SELECT id, origin, createdAt, files FROM generation WHERE id = ?").get(id);
+    const row = database
+      .prepare("SELECT id, origin, createdAt, files FROM generation WHERE substr(id, 1, length(?)) = ?")
+      .get(id, id);
     if (row === undefined) return undefined;
     const { files, ...rest } = row as { id: string; origin: string; createdAt: number; files: string };
     return { ...rest, files: JSON.parse(files) as Generation["files"] };

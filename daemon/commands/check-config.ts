@@ -1,0 +1,40 @@
+import type { Command } from "commander";
+import { loadConfig } from "../../config/load.ts";
+import type { Problem } from "../../config/problems.ts";
+import { bundledModels } from "../assets.ts";
+import { EXIT_CONFIG, EXIT_DONE } from "../errors.ts";
+import { check } from "../generation.ts";
+import { resolve } from "node:path";
+import { problemLines } from "./failure.ts";
+import { painter } from "./format.ts";
+import type { Io } from "./io.ts";
+import type { RunVerb } from "./program.ts";
+
+interface Options {
+  readonly data?: string;
+  readonly json?: boolean;
+}
+
+export const verb = (io: Io) => (program: Command, run: RunVerb) =>
+  void program
+    .command("check-config <file>")
+    .description("every mistake of a configuration with file, line and column: schema, references, models, expressions")
+    .option("--data <directory>", "the data directory whose model library counts; beats the file's store.directory")
+    .option("--json", "{valid, problems:[{file,line,column,path,message,hint}]}")
+    .addHelpText("after", "\nExample:\n  holdfast check-config /etc/holdfast/holdfast.yaml\n\nExit status 78 when there is a mistake.")
+    .action((file: string, options: Options) => run(async () => checkConfig(file, options, io)));
+
+function checkConfig(file: string, options: Options, io: Io): number {
+  const problems = problemsOf(file, options, io);
+  if (options.json === true) io.out(`${JSON.stringify({ valid: problems.length === 0, problems })}\n`);
+  else if (problems.length === 0) io.out(`${painter(io)("The configuration is valid.", "green")}\n`);
+  else io.out(`${problemLines(problems)}${problems.length} mistake${problems.length === 1 ? "" : "s"}\n`);
+  return problems.length === 0 ? EXIT_DONE : EXIT_CONFIG;
+}
+
+function problemsOf(file: string, options: Options, io: Io): readonly Problem[] {
+  const loaded = loadConfig({ file, environment: io.environment });
+  if (!loaded.ok) return loaded.problems;
+  const dataDirectory = options.data === undefined ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory) : resolve(options.data);
+  return check(loaded, { dataDirectory, bundled: bundledModels() }).problems;
+}

@@ -1,0 +1,32 @@
+import type { Command } from "commander";
+import { loadConfig, toYaml } from "../../config/load.ts";
+import { effective } from "../../config/effective.ts";
+import { bundledExample } from "../assets.ts";
+import { ConfigInvalid, EXIT_DONE } from "../errors.ts";
+import { findConfig } from "./data.ts";
+import type { Io } from "./io.ts";
+import type { RunVerb } from "./program.ts";
+
+interface Options {
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+export const verb = (io: Io) => (program: Command, run: RunVerb) => {
+  const config = program.command("config").description("the configuration as it is used");
+  config
+    .command("effective")
+    .description("what would be used: files, conf.d, environment and defaults together, secrets hidden")
+    .option("--config <file>", "the gateway's file")
+    .option("--json", "as JSON, not YAML")
+    .addHelpText("after", "\nExample:\n  holdfast config effective --config holdfast.yaml")
+    .action((options: Options) =>
+      run(async () => {
+        const loaded = loadConfig({ file: findConfig(options) ?? bundledExample(), environment: io.environment });
+        if (!loaded.ok) throw new ConfigInvalid(loaded.problems);
+        const shown = hideSecrets({ ...loaded.config.gateway, ...loaded.config.generation });
+        io.out(options.json === true ? `${JSON.stringify(shown)}\n` : toYaml(shown));
+        return EXIT_DONE;
+      }),
+    );
+};
