@@ -9,21 +9,25 @@ const VALUES_SINGLE = 4;
 
 /**
  * One key's state as bytes: exact, and small where it can be. Times in whole milliseconds are written as steps, those
- * of fields that came together once, and values that single precision holds exactly take four bytes.
+ * of fields that came together once, and values that single precision holds exactly take four bytes. Only what is from
+ * before `beforeMs` is written: the rest is the journal's.
  */
-export function writeState(state: WindowState, layout: number): Uint8Array {
+export function writeState(state: WindowState, layout: number, beforeMs: number): Uint8Array {
   const out = new Writer();
   out.byte(VERSION);
   out.count(layout);
-  out.double(state.watermarkMs);
+  const isWhole = state.watermarkMs < beforeMs;
+  out.double(isWhole ? state.watermarkMs : newestBefore(state, beforeMs));
   for (let at = 0; at < state.series.length; at++) {
-    writeValue(out, state.memory.values[at], state.memory.timesMs[at] as number);
+    const timeMs = state.memory.timesMs[at] as number;
+    writeValue(out, state.memory.values[at], timeMs < beforeMs ? timeMs : Number.NEGATIVE_INFINITY);
   }
-  let before: Series | undefined;
+  let before: Part | undefined;
   for (const series of state.series) {
     if (series === undefined) continue;
-    writeSeries(out, series, before);
-    before = series;
+    const part = { series, count: isWhole ? series.count : countBefore(series, beforeMs) };
+    writeSeries(out, part, before);
+    before = part;
   }
   return out.bytes();
 }
@@ -81,23 +85,45 @@ function readValue(from: Reader, state: WindowState, at: number): void {
   else if (kind !== "none") state.memory.values[at] = kind === "true";
 }
 
-function writeSeries(out: Writer, series: Series, before: Series | undefined): void {
+/** The oldest readings of a series. */
+interface Part {
+  readonly series: Series;
+  readonly count: number;
+}
+
+function countBefore(series: Series, timeMs: number): number {
+  let count = series.count;
+  while (count > 0 && series.timeAt(count - 1) >= timeMs) count -= 1;
+  return count;
+}
+
+function newestBefore(state: WindowState, timeMs: number): number {
+  let newest = Number.NEGATIVE_INFINITY;
+  for (const time of state.memory.timesMs) if (time < timeMs) newest = Math.max(newest, time);
+  for (const series of state.series) {
+    const count = series === undefined ? 0 : countBefore(series, timeMs);
+    if (series !== undefined && count > 0) newest = Math.max(newest, series.timeAt(count - 1));
+  }
+  return newest;
+}
+
+function writeSeries(out: Writer, { series, count }: Part, before: Part | undefined): void {
   let hasSteps = true;
   let isSingle = true;
-  let isAsBefore = before !== undefined && before.count === series.count;
-  for (let at = 0; at < series.count; at++) {
+  let isAsBefore = before !== undefined && before.count === count;
+  for (let at = 0; at < count; at++) {
     const timeMs = series.timeAt(at);
     hasSteps &&= Number.isSafeInteger(timeMs) && timeMs >= 0;
     isSingle &&= Math.fround(series.valueAt(at)) === series.valueAt(at);
-    isAsBefore &&= before?.timeAt(at) === timeMs;
+    isAsBefore &&= before?.series.timeAt(at) === timeMs;
   }
   out.byte((isAsBefore ? TIMES_AS_BEFORE : hasSteps ? TIMES_AS_STEPS : 0) | (isSingle ? VALUES_SINGLE : 0));
-  out.count(series.count);
-  for (let at = 0; at < series.count && !isAsBefore; at++) {
+  out.count(count);
+  for (let at = 0; at < count && !isAsBefore; at++) {
     if (hasSteps) out.count(series.timeAt(at) - (at === 0 ? 0 : series.timeAt(at - 1)));
     else out.double(series.timeAt(at));
   }
-  for (let at = 0; at < series.count; at++) {
+  for (let at = 0; at < count; at++) {
     if (isSingle) out.single(series.valueAt(at));
     else out.double(series.valueAt(at));
   }

@@ -8,6 +8,8 @@ export class WindowState implements KeyEntry {
   older: KeyEntry | undefined = undefined;
   newer: KeyEntry | undefined = undefined;
   touched = 0;
+  /** Touch up to which all of it was dumped apart from the journal; −1 for never. */
+  savedAtTouch = -1;
   /** The newest event time seen. */
   watermarkMs = Number.NEGATIVE_INFINITY;
   readonly memory: FieldMemory;
@@ -20,8 +22,9 @@ export class WindowState implements KeyEntry {
     this.series = kept.map((isKept) => (isKept ? new Series() : undefined));
   }
 
-  /** Time of the oldest reading that is still needed: what is in the window, and each field's newest value. */
+  /** Time of the oldest reading that a journal must still have: what is in the window, and each field's newest value. */
   horizonMs(): number {
+    if (this.savedAtTouch === this.touched) return Number.POSITIVE_INFINITY;
     let horizon = this.watermarkMs;
     for (let at = 0; at < this.series.length; at++) {
       const series = this.series[at];

@@ -27,14 +27,18 @@ export interface Windows {
   keysWithNews(): string[];
   /** The same for checkpoints, with a mark of its own. */
   dirtyKeys(): string[];
-  dump(key: string): Uint8Array | undefined;
+  /**
+   * The key's state as bytes. With `beforeMs`, only what is from before: together with the journaled readings from then
+   * on it is the whole state, so that a journal can be cut at a time although some keys still need what is older.
+   */
+  dump(key: string, beforeMs?: number): Uint8Array | undefined;
   /** Takes a dumped state back, as the key seen last; false when the bytes are damaged or of other fields. */
   load(key: string, bytes: Uint8Array): boolean;
-  /** Puts journaled readings back; returns how many counted. What a loaded state holds already must not be among them. */
+  /** Puts journaled readings back, in order of arrival; returns how many counted. What a loaded dump holds must not be among them. */
   replay(readings: Iterable<JournalReading>): number;
-  /** Readings before this time are needed by no key; +∞ without keys. */
+  /** Journaled readings before this time are needed by no key; +∞ when none is. */
   journalHorizon(): number;
-  /** Keys that need readings from before this time: dumping them sets the journal free. */
+  /** Keys that keep a journal from being cut at this time, until they are dumped with it. */
   keysNeeding(beforeMs: number): string[];
 }
 
@@ -107,11 +111,12 @@ class KeyedWindows implements Windows {
     return keys;
   }
 
-  dump(key: string): Uint8Array | undefined {
+  dump(key: string, beforeMs?: number): Uint8Array | undefined {
     const state = this.#states.get(key);
     if (state === undefined) return undefined;
     this.#prune(state);
-    return writeState(state, this.#layout);
+    if (beforeMs !== undefined && state.watermarkMs < beforeMs) state.savedAtTouch = state.touched;
+    return writeState(state, this.#layout, beforeMs ?? Number.POSITIVE_INFINITY);
   }
 
   load(key: string, bytes: Uint8Array): boolean {

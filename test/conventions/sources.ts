@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,7 +24,9 @@ export function repositoryFiles(): string[] {
     cwd: root,
     encoding: "utf8",
   });
-  return listed.split("\n").filter((path) => path !== "" && existsSync(join(root, path)));
+  return listed
+    .split("\n")
+    .filter((path) => path !== "" && statSync(join(root, path), { throwIfNoEntry: false })?.isFile() === true);
 }
 
 export function read(path: string): SourceFile {

@@ -111,11 +111,35 @@ describe("a window that is kept over a restart", () => {
     );
   });
 
+  test("comes back exactly from dumps up to a time and the journal from then on", () => {
+    fc.assert(
+      fc.property(arrivals, arrivals, fc.double({ noNaN: true, min: 0, max: 1.1 }), (first, second, share) => {
+        const windows = windowsOf({ maxKeys: 100 });
+        let journal = run(windows, first);
+        const newest = Math.max(...journal.map((reading) => reading.timeMs));
+        const cutMs = T0 + (newest - T0) * share;
+        const dumps = new Map(windows.keysNeeding(cutMs).map((key) => [key, windows.dump(key, cutMs)!]));
+        journal = journal.filter((reading) => reading.timeMs >= cutMs);
+        // The daemon goes on for a while, and then it ends.
+        const later = run(windows, second);
+        const restored = windowsOf({ maxKeys: 100 });
+        for (const [key, bytes] of dumps) expect(restored.load(key, bytes)).toBe(true);
+        restored.replay([...journal, ...later]);
+        expect(shown(restored)).toEqual(shown(windows));
+      }),
+    );
+  });
+
   test("names the silent keys that hold the journal back", () => {
     const windows = windowsOf();
     windows.insert("silent", [1, 2, undefined, undefined], T0, T0, 0);
     windows.insert("busy", [1, 2, undefined, undefined], T0 + 900_000, T0 + 900_000, 0);
     expect(windows.journalHorizon()).toBe(T0);
+    expect(windows.keysNeeding(T0 + 900_000 - SPAN)).toEqual(["silent"]);
+    windows.dump("silent", T0 + 900_000 - SPAN);
+    expect(windows.keysNeeding(T0 + 900_000 - SPAN)).toEqual([]);
+    expect(windows.journalHorizon()).toBe(T0 + 900_000);
+    windows.insert("silent", [1, 2, undefined, undefined], T0 + 1, T0 + 1, 0);
     expect(windows.keysNeeding(T0 + 900_000 - SPAN)).toEqual(["silent"]);
     expect(windowsOf().journalHorizon()).toBe(Number.POSITIVE_INFINITY);
   });
