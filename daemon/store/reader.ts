@@ -84,7 +84,12 @@ export class Reader {
 
   #begin(): Worker {
     const workerData: ReaderStart = { protocol: readerProtocol, path: join(this.#options.directory, "records.db") };
-    const worker = new Worker(this.#options.readerPath, { workerData, name: "store-reader", execArgv: [] });
+    const worker = new Worker(this.#options.readerPath, {
+      workerData,
+      name: "store-reader",
+      execArgv: [],
+      resourceLimits: { maxYoungGenerationSizeMb: 4 },
+    });
     worker.unref();
     worker.on("message", (message: FromReader) => this.#hear(message));
     const gone = (cause: unknown): void => {

@@ -19,6 +19,10 @@ import type {
 } from "./messages.ts";
 import { storeProtocol } from "./messages.ts";
 
+const EXIT_WAIT_MS = 2000;
+/** What a batch leaves behind is short-lived: a small nursery keeps the thread's memory small at little cost. */
+const LIMITS = { maxYoungGenerationSizeMb: 8 };
+
 export interface WriterOptions extends StoreLimits {
   readonly directory: string;
   /** Compiled entry of the writer thread; see `childPath`. */
@@ -73,7 +77,12 @@ export class WriterLink {
       fingerprint: options.fingerprint ?? machineFingerprint(),
       faults: options.faults ?? {},
     };
-    const worker = new Worker(options.writerPath, { workerData, name: "store-writer", execArgv: [] });
+    const worker = new Worker(options.writerPath, {
+      workerData,
+      name: "store-writer",
+      execArgv: [],
+      resourceLimits: LIMITS,
+    });
     this.#worker = worker;
     worker.on("message", (message: FromWriter) => this.#hear(message));
     worker.on("error", (error) => this.#end(new StoreError("STORE_WRITER_GONE", {}, { cause: error })));
@@ -96,7 +105,10 @@ export class WriterLink {
     });
     this.#post({ kind: "close", wallMs: clock.wallMs(), bootMs: clock.bootMs() });
     await Promise.race([closed, exited]);
-    await worker.terminate();
+    // It ends by itself; only one that hangs is ended.
+    const hangs = setTimeout(() => void worker.terminate(), EXIT_WAIT_MS);
+    await exited;
+    clearTimeout(hangs);
     this.#setState("stopped", undefined);
   }
 
