@@ -20,6 +20,7 @@ interface Options {
   readonly inFlight: string;
   readonly model?: string;
   readonly profile?: string;
+  readonly nodeFlags?: string;
   readonly json?: boolean;
 }
 
@@ -104,6 +105,7 @@ async function runStep(
     inFlight: Number(options.inFlight),
     keys: KEYS,
     profileFolder: options.profile,
+    nodeFlags: options.nodeFlags?.split(" ") ?? [],
   });
   return figures;
 }
@@ -144,6 +146,7 @@ program
   .option("--in-flight <n>", "the broker's max_inflight_messages and the publisher's limit", String(IN_FLIGHT))
   .option("--model <folder>", "another model than the tests' autoencoder")
   .option("--profile <folder>", "write CPU profiles of all processes and threads there")
+  .option("--node-flags <flags>", "flags of Node for Holdfast, to try what they do")
   .option("--json", "all figures of all runs, for machines")
   .action(runRounds);
 program

@@ -35,6 +35,7 @@ export interface RunOptions {
   readonly inFlight: number;
   readonly keys: number;
   readonly profileFolder: string | undefined;
+  readonly nodeFlags: readonly string[];
   /** Called about ten times a second while messages come. */
   readonly watch?: (program: Program) => void;
 }

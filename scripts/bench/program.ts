@@ -21,6 +21,8 @@ export interface ProgramOptions {
   /** Where the commit clock writes. */
   readonly commitsFile: string;
   readonly profileFolder: string | undefined;
+  /** Flags of Node for Holdfast, to try what they do. */
+  readonly nodeFlags: readonly string[];
 }
 
 /** A program under test, ready for messages. */
@@ -95,7 +97,7 @@ function bareArguments(options: ProgramOptions, dataFolder: string): string[] {
 function holdfastArguments(options: ProgramOptions, dataFolder: string): string[] {
   const file = join(options.folder, "holdfast.yaml");
   writeFileSync(file, JSON.stringify(holdfastConfig(options), null, 1));
-  return [compiled("../../daemon/main.js"), "run", "--config", file, "--data", dataFolder];
+  return [...options.nodeFlags, compiled("../../daemon/main.js"), "run", "--config", file, "--data", dataFolder];
 }
 
 /** Everything on: JSON is YAML too. */

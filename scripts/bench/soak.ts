@@ -45,6 +45,7 @@ export async function runSoak(options: SoakOptions): Promise<void> {
     inFlight: IN_FLIGHT,
     keys: 64,
     profileFolder: undefined,
+    nodeFlags: [],
     watch: (program) => {
       const second = (performance.now() - startedMs) / 1000;
       if (second >= (samples.length + 1) * EVERY_SECONDS) samples.push(look(program, second));
