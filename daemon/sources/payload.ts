@@ -65,7 +65,7 @@ function compileJson(spec: PayloadSpec): ParsePayload {
     if (typeof root === "string") return refusals[root];
     const key = keyPath === undefined ? topicKey : keyText(keyPath.in(root), MAX_KEY_CHARS);
     if (key === undefined)
-      return keyPath?.in(root) === undefined && keyPath !== undefined ? refusals.missingKey : refusals.badKey;
+      return keyPath === undefined || isThere(keyPath.in(root)) ? refusals.badKey : refusals.missingKey;
     const eventId = idPath === undefined ? undefined : keyText(idPath.in(root), MAX_EVENT_ID_CHARS);
     if (idPath !== undefined && eventId === undefined && isThere(idPath.in(root))) return refusals.badEventId;
     let time: number | undefined;
