@@ -1,6 +1,8 @@
 import { mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
+import { Library } from "../models/library.ts";
 import { ControlServer } from "./api/control-server.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
@@ -97,7 +99,7 @@ export function compose(options: ComposeOptions): Composed {
       isReady = false;
     },
   };
-  const first = firstGeneration(prepared, store, clock, newId);
+  const first = firstGeneration(prepared, { store, clock, log, newId, library: new Library(join(dataDirectory, "models"), bundledModels()) });
   return { parts: [store, first, inference, runtime, bus, runtime.ownSources, control, ready], status, prepared };
 }
 

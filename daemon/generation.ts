@@ -3,12 +3,14 @@ import type { LoadedConfig } from "../config/load.ts";
 import type { Problem } from "../config/problems.ts";
 import { generationDigest } from "../config/release.ts";
 import { featureUnit } from "../models/features.ts";
+import type { Library } from "../models/library.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { checkAgent, type CompiledAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { findModel, type FoundModel } from "./find-model.ts";
 import type { Component } from "./lifecycle.ts";
+import type { Log } from "./log.ts";
 import type { Store } from "./store/store.ts";
 
 /** A file of a generation as it is kept: by its path, its digest and its source text. */
@@ -73,11 +75,27 @@ export function check(loaded: LoadedConfig, places: Places): { problems: Problem
   return { problems, prepared: { digest: generationDigest(list), origin: "local", agents, files: list } };
 }
 
+/** Models from folders of the configuration are copied into the library: a decision can be run again when the folder has changed. */
+async function keepModels(prepared: Prepared, library: Library, log: Log): Promise<void> {
+  const { models } = await library.list();
+  for (const { model } of prepared.agents) {
+    if (model === undefined || models.some((one) => one.manifest.digest === model.manifest.digest)) continue;
+    try {
+      await library.add(model.directory);
+    } catch (err) {
+      // The model runs from its own folder all the same; only running its decisions again later is at stake.
+      log.warn({ part: "generation", model: model.manifest.name, version: model.manifest.version, err }, "model is not kept in the library");
+    }
+  }
+}
+
 /** Keeps the generation in control.db at the start: what ran when can be looked up as long as a decision names it. */
-export function firstGeneration(prepared: Prepared, store: Store, clock: Clock, newId: (wallMs: number) => string): Component {
+export function firstGeneration(prepared: Prepared, deps: { store: Store; clock: Clock; log: Log; library: Library; newId: (wallMs: number) => string }): Component {
+  const { store, clock, newId } = deps;
   return {
     name: "generation",
     start: async () => {
+      await keepModels(prepared, deps.library, deps.log);
       const state = await store.control.state();
       const known = state.generations.some((one) => one.id === prepared.digest);
       const { digest: id, origin, files } = prepared;

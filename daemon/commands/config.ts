@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { loadConfig, toYaml } from "../../config/load.ts";
-import { effective } from "../../config/effective.ts";
+import { loadConfig } from "../../config/load.ts";
+import { effective, effectiveYaml } from "../../config/effective.ts";
 import { bundledExample } from "../assets.ts";
 import { ConfigInvalid, EXIT_DONE } from "../errors.ts";
 import { findConfig } from "./data.ts";
@@ -24,8 +24,8 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) => {
       run(async () => {
         const loaded = loadConfig({ file: findConfig(options) ?? bundledExample(), environment: io.environment });
         if (!loaded.ok) throw new ConfigInvalid(loaded.problems);
-        const shown = hideSecrets({ ...loaded.config.gateway, ...loaded.config.generation });
-        io.out(options.json === true ? `${JSON.stringify(shown)}\n` : toYaml(shown));
+        
+        io.out(options.json === true ? `${JSON.stringify(effective(loaded.config))}\n` : effectiveYaml(loaded.config));
         return EXIT_DONE;
       }),
     );

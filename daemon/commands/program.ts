@@ -22,7 +22,7 @@ export async function program(args: readonly string[], io: Io): Promise<number> 
   const run: RunVerb = async (work) => {
     status = await work();
   };
-  for (const add of await verbs()) add(io)(root, run);
+  for (const add of await verbs(args[0])) add(io)(root, run);
   try {
     await root.parseAsync([...args], { from: "user" });
   } catch (error) {
@@ -32,13 +32,28 @@ export async function program(args: readonly string[], io: Io): Promise<number> 
   return status;
 }
 
-/** The verbs in the order in which --help shows them. */
-async function verbs(): Promise<readonly ((io: Io) => AddVerb)[]> {
-  const files = await Promise.all([
-    import("./run.ts"),
-    import("./status.ts"),
-    import("./events.ts"),
-    import("./feed.ts"),
-  ]);
-  return files.map((file) => file.verb);
+type VerbFile = { readonly verb: (io: Io) => AddVerb };
+
+/** The verbs in the order in which --help shows them. Only the one that was asked for is loaded: the daemon is small. */
+const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
+  run: () => import("./run.ts"),
+  status: () => import("./status.ts"),
+  "check-config": () => import("./check-config.ts"),
+  config: () => import("./config.ts"),
+  agents: () => import("./agents.ts"),
+  models: () => import("./models.ts"),
+  events: () => import("./events.ts"),
+  try: () => import("./try.ts"),
+  feed: () => import("./feed.ts"),
+  decisions: () => import("./decisions.ts"),
+  explain: () => import("./explain.ts"),
+  reproduce: () => import("./reproduce.ts"),
+  audit: () => import("./audit.ts"),
+  completion: () => import("./completion.ts"),
+};
+
+async function verbs(asked: string | undefined): Promise<readonly ((io: Io) => AddVerb)[]> {
+  const one = asked === undefined || !Object.hasOwn(files, asked) ? undefined : files[asked];
+  const loaded = await Promise.all((one === undefined ? Object.values(files) : [one]).map((load) => load()));
+  return loaded.map((file) => file.verb);
 }
