@@ -154,16 +154,16 @@ function parse(text: string): Parsed {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(1, line), column: Math.max(1, col) };
   };
-  const deep = tooDeep(text, lines);
+  const deep = tooDeep(text);
   const tooDeepText = `maps and lists lie in each other more than ${DEEPEST} levels deep`;
   if (deep !== undefined) return { ok: false, mistakes: [{ message: tooDeepText, place: placeOf(deep) }] };
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, resolveKnownTags: false });
-  const bad = [...document.errors, ...document.warnings].slice(0, MOST_PROBLEMS_OF_SYNTAX).map((error) => ({
+  const bad = [...document.errors, ...document.warnings].map((error) => ({
     message: syntaxText(error.code, error.message),
     hint: syntaxHint(error.code, text, error.pos[0]),
     place: placeOf(error.pos[0]),
   }));
-  if (bad.length > 0) return { ok: false, mistakes: bad };
+  if (bad.length > 0) return { ok: false, mistakes: firstOfEachLine(bad).slice(0, MOST_PROBLEMS_OF_SYNTAX) };
   const places = new Map<string, Entry>();
   const found: Mistake[] = [];
   walk(document, document.contents, [], { places, found, placeOf });
@@ -176,12 +176,17 @@ function parse(text: string): Parsed {
   }
 }
 
+/** After a mistake of syntax the rest of its line says nothing more. */
+function firstOfEachLine(all: readonly Mistake[]): Mistake[] {
+  return all.filter((one, index) => all.findIndex((other) => other.place.line === one.place.line) === index);
+}
+
 /**
  * Where nesting passes the limit. The library's parser keeps its own stack, but its composer recurses, and at the end
  * of the stack the regular expressions it uses take the whole process down.
  */
-function tooDeep(text: string, lines: LineCounter): number | undefined {
-  for (const token of new Parser(lines.addNewLine).parse(text)) {
+function tooDeep(text: string): number | undefined {
+  for (const token of new Parser().parse(text)) {
     const open: { token: unknown; depth: number }[] = [{ token, depth: 0 }];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const { items, value, offset } = next.token as {
@@ -223,7 +228,11 @@ function walk(document: Document, node: unknown, path: Path, to: Walk): void {
 function walkPair(document: Document, pair: { key: unknown; value: unknown }, path: Path, to: Walk): void {
   const keyPlace = to.placeOf(startOf(pair.key) ?? 0);
   const name = isScalar(pair.key) ? pair.key.value : undefined;
-  if (name === "__proto__" || name === undefined || name === null || typeof name === "object") {
+  if (name === "__proto__") {
+    to.found.push({ message: "__proto__ can not be a name here", place: keyPlace });
+    return;
+  }
+  if (name === undefined || name === null || typeof name === "object") {
     to.found.push({
       message: "a key must be plain text",
       hint: "Put text that begins with { [ * or & in quotes.",

@@ -24,6 +24,9 @@ function wrongValue(root: unknown, path: Path, otherwise: string): Finding {
   if (value === undefined) return atValue(path, `"${key}" is missing: expected ${wanted}`, exampleHint(node, key));
   if (value === null)
     return atValue(path, `"${key}" has no value: expected ${wanted}`, "Give it a value, or leave the key out.");
+  const isCount = Array.isArray(value) && node?.type === "array";
+  if (isCount)
+    return atValue(path, `expected ${wanted}, found ${value.length === 0 ? "an empty list" : `${value.length}`}`);
   return atValue(path, `expected ${wanted}, found ${shown(value)}`, valueHint(node as SchemaNode, value));
 }
 

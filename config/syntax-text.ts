@@ -26,6 +26,8 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 export function syntaxText(code: string, message: string): string {
+  if (code === "MISSING_CHAR" && /quote/.test(message)) return "a quote is opened and not closed";
+  if (code === "MISSING_CHAR" && /followed by/.test(message)) return "a key has no colon after it";
   const first = message.split("\n", 1)[0] ?? message;
   return TEXTS[code] ?? `this is not YAML: ${first.slice(0, 1).toLowerCase()}${first.slice(1)}`;
 }
