@@ -21,6 +21,9 @@ const RANGE_LEAST_BYTES = 65_536;
 /** Telemetry and quiet passes keep this part of the quota before the next stream is touched. */
 const FLOOR_PART = 16;
 
+/** Why rows are to go before their time: the disk has no room, or the quota has none for the next commit. */
+export type Pressure = "none" | "disk" | "quota";
+
 interface Range {
   readonly stream: Stream;
   readonly epoch: number;
@@ -89,9 +92,9 @@ export class Retention {
   }
 
   /** Looks whether something is to go. True when `step` has work. */
-  look(lifeMs: number, isForced = false): boolean {
+  look(lifeMs: number, pressure: Pressure = "none"): boolean {
     if (this.#isDeleting || this.#range !== undefined) return true;
-    this.#range = this.#bySize(isForced) ?? this.#byAge(lifeMs);
+    this.#range = this.#bySize(pressure) ?? this.#byAge(lifeMs);
     return this.#range !== undefined;
   }
 
@@ -110,13 +113,13 @@ export class Retention {
     return (pages - Number(database.pragma("freelist_count", { simple: true }))) * pageBytes;
   }
 
-  #bySize(isForced: boolean): Range | undefined {
+  #bySize(pressure: Pressure): Range | undefined {
     const { quotaBytes, tables } = this.#deps;
     const live = this.#liveBytes();
     this.#isPressed = live > PRESSED_AT * quotaBytes;
     if (live > BEGIN_AT * quotaBytes) this.#isWanted = true;
     else if (live <= END_AT * quotaBytes) this.#isWanted = false;
-    if (!this.#isWanted && !isForced) return undefined;
+    if (!this.#isWanted && pressure === "none") return undefined;
     const target = Math.max(RANGE_LEAST_BYTES, quotaBytes / RANGE_PART);
     for (const stream of [3, 2] as const) {
       if (tables.sizes.bytesOf(stream) <= quotaBytes / FLOOR_PART) continue;
@@ -124,7 +127,7 @@ export class Retention {
       if (range !== undefined) return range;
     }
     // A disk that others fill is no reason to forget decisions; a quota that is reached is.
-    return this.#isWanted ? this.#first(1, "size", target, Number.MAX_SAFE_INTEGER) : undefined;
+    return this.#isWanted || pressure === "quota" ? this.#first(1, "size", target, Number.MAX_SAFE_INTEGER) : undefined;
   }
 
   #byAge(lifeMs: number): Range | undefined {

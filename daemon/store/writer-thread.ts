@@ -128,7 +128,7 @@ class WriterThread {
     // A minute that could not be ended is ended by the next; it must not stand before the records.
     if (message.kind === "minute") this.#queue.shift();
     try {
-      if (message.kind === "batch" && writer.isQuotaReached(message) && writer.makeRoomInQuota(Date.now())) {
+      if (message.kind === "batch" && writer.isQuotaReached(message) && writer.makeRoomInQuota(message, Date.now())) {
         setImmediate(() => this.drain());
         return;
       }

@@ -161,11 +161,14 @@ export class Writer {
     return this.#freePages() * PAGE_BYTES < 2 * sizeOf(batch) + QUOTA_MARGIN_BYTES;
   }
 
-  /** Lets old rows go at once, as far as the rules allow. True when that made room. */
-  makeRoomInQuota(wallMs: number): boolean {
+  /** Lets old rows go at once until the batch fits, as far as the rules allow. True when that made room. */
+  makeRoomInQuota(batch: Batch, wallMs: number): boolean {
     const before = this.#freePages();
-    this.#retention.look(this.#life.nowMs());
-    for (let step = 0; step < ROOM_STEPS && this.#retention.step(wallMs, this.#life.nowMs()); step++);
+    const lifeMs = this.#life.nowMs();
+    for (let step = 0; step < ROOM_STEPS && this.isQuotaReached(batch); step++) {
+      if (!this.#retention.look(lifeMs, "quota")) break;
+      this.#retention.step(wallMs, lifeMs);
+    }
     return this.#freePages() > before;
   }
 
@@ -173,7 +176,7 @@ export class Writer {
   makeRoom(wallMs: number): void {
     this.#ballast.release();
     this.#checkpointer.truncate();
-    if (!this.#retention.look(this.#life.nowMs(), true)) return;
+    if (!this.#retention.look(this.#life.nowMs(), "disk")) return;
     // Bounded: then the commit is tried again.
     for (let step = 0; step < ROOM_STEPS && this.#retention.step(wallMs, this.#life.nowMs()); step++);
     this.#checkpointer.truncate();

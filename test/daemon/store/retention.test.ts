@@ -123,3 +123,14 @@ test("what was dropped stays told when the epoch of the rows is long over", asyn
   const { store } = await openTestStore(first.directory, { maxBytes: 1_400_000 });
   expect((await store.restore()).totals.pump).toEqual({ decided: 7200 });
 });
+
+test("a batch that is large beside the quota is given room, by letting the oldest decisions go", async () => {
+  const { store, directory, notes } = await openTestStore(undefined, { maxBytes: 1_200_000 });
+  for (let round = 0; round < 20; round++) {
+    put(store, 512, { text }, 1);
+    await store.flush();
+  }
+  await store.stop();
+  expect(notes).toEqual([]);
+  expect(verifyLog({ directory })).toMatchObject({ ok: true });
+});
