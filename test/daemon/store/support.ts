@@ -40,8 +40,15 @@ export interface OpenStore {
   readonly failures: Error[];
 }
 
+const made: string[] = [];
+process.once("exit", () => {
+  for (const directory of made) rmSync(directory, { recursive: true, force: true });
+});
+
 export function temporaryDirectory(): string {
-  return mkdtempSync(join(tmpdir(), "holdfast-store-"));
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-store-"));
+  made.push(directory);
+  return directory;
 }
 
 export async function openTestStore(
