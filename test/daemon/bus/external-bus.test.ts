@@ -187,6 +187,19 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     await client.endAsync(true);
   });
 
+  it("hands over a message that is too large for an event, so that it can be counted", async () => {
+    const { bus, inbox } = await started({ maxPacketBytes: 100_000 });
+    const client = await sensor(broker.url);
+    await client.publishAsync("plant/1", Buffer.alloc(10_000_000, 65), { qos: 1 });
+    await client.publishAsync("plant/1", Buffer.alloc(20_000_000, 65), { qos: 1 });
+    await client.publishAsync("plant/1", "after", { qos: 1 });
+    await until("the one after", () => inbox.messages.at(-1)?.payload.length === 5);
+    // What is over 16 MiB the broker keeps from us: nobody here ever sees it.
+    expect(inbox.messages.map((message) => message.payload.length)).toEqual([10_000_000, 5]);
+    expect(bus.status()).toMatchObject({ connected: true, heldAcknowledgements: 0 });
+    await client.endAsync(true);
+  });
+
   it("hands over a trace context", async () => {
     const { inbox } = await started();
     const client = await sensor(broker.url, { protocolVersion: 5 });
