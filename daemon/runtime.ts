@@ -34,11 +34,14 @@ export interface RuntimeSpec {
   readonly rememberIds: number;
 }
 
+/** What a generation needs of the log. */
+export type AgentLog = Pick<Store, "append" | "project" | "count" | "onDurable" | "commitNow" | "senderWaits" | "room" | "flush" | "restore" | "agentNumber">;
+
 /** What all generations of a daemon share. */
 export interface Shared {
   readonly clock: Clock;
   readonly log: Log;
-  readonly store: Store;
+  readonly store: AgentLog;
   readonly inference: Inference;
   readonly door: Door;
   readonly watch: Watch;
@@ -121,7 +124,8 @@ function bindingsOf(prepared: PreparedAgent, intakeOf: (name: string) => Intake 
   });
 }
 
-async function createUnit(prepared: PreparedAgent, spec: RuntimeSpec, shared: Shared, restored: Restored, loaded: Map<string, ModelHandle>): Promise<Unit> {
+/** One agent with all that belongs to it; `holdfast try` builds it around a log in memory. */
+export async function createUnit(prepared: PreparedAgent, spec: RuntimeSpec, shared: Shared, restored: Restored, loaded: Map<string, ModelHandle>): Promise<Unit> {
   const { plan, model } = prepared;
   const { store, clock, inference, watch, door, random, newId } = shared;
   const number = store.agentNumber(plan.name);

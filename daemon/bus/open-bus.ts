@@ -12,7 +12,8 @@ interface OpenBus {
   readonly config: BusConfig;
   readonly device: string;
   readonly baseDirectory: string;
-  readonly dataDirectory: string;
+  /** Where the session is remembered; undefined: not at all. */
+  readonly dataDirectory: string | undefined;
   readonly credentialsDirectory: string | undefined;
   readonly log: Log;
   readonly clock: Clock;
@@ -23,8 +24,10 @@ export function openBus(options: OpenBus): Bus {
   const { config, clock, log, device } = options;
   const readSecret = secretReader(options);
   if (config.kind === "external") {
-    const memory = fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
+    const memory = options.dataDirectory === undefined ? noMemory : fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
     return new ExternalBus({ clock, log, readSecret, memory }, config, device);
   }
   return new EmbeddedBus({ clock, log, readSecret }, config);
 }
+
+const noMemory = { read: () => [], write: () => undefined };

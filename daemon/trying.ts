@@ -1,0 +1,139 @@
+import type { LoadedConfig } from "../config/load.ts";
+import { Inference } from "../models/inference.ts";
+import type { Decision } from "../sync/records.ts";
+import type { BusMessage } from "./bus/bus.ts";
+import { childPath } from "./children.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import { Door } from "./door.ts";
+import { DaemonError } from "./errors.ts";
+import { type Places, prepare } from "./generation.ts";
+import { createIds } from "./ids.ts";
+import type { Log } from "./log.ts";
+import { MemoryLog } from "./memory-log.ts";
+import { createUnit, type Unit } from "./runtime.ts";
+import { MqttSources } from "./sources/mqtt.ts";
+import { Watch } from "./watch.ts";
+
+/** What an agent would have done. Times are the events' own. */
+export interface TrySummary {
+  readonly agent: string;
+  readonly events: number;
+  readonly from: number | undefined;
+  readonly to: number | undefined;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly passes: number;
+  readonly fired: readonly { readonly rule: string; readonly times: readonly number[] }[];
+  readonly answers: Readonly<Record<string, { readonly min: number; readonly median: number; readonly max: number }>>;
+}
+
+export interface Trial {
+  /** The topics the agent listens to, as its file has them. */
+  readonly topics: readonly string[];
+  readonly isWindowed: boolean;
+  /** Offers one message as if it had come at `nowMs`; `isLive` leaves time to the real clock. */
+  offer(topic: string, payload: Buffer, nowMs: number): Promise<void>;
+  summary(): TrySummary;
+  close(): Promise<void>;
+}
+
+const MANY_ANSWERS = 200_000;
+
+/** A clock that says what it is told: in a trial over recorded events, time is theirs. */
+class EventClock implements Clock {
+  readonly bootId = "try";
+  nowMs = 0;
+  wallMs = (): number => this.nowMs;
+  bootMs = (): number => this.nowMs;
+  trust = () => "synced" as const;
+}
+
+/** One agent with its model in a host of its own, without log, bus or effects. */
+export async function openTrial(loaded: LoadedConfig, agentName: string | undefined, places: Places, log: Log, live: boolean): Promise<Trial> {
+  const prepared = prepare(loaded, places);
+  const names = prepared.agents.map((one) => one.plan.name);
+  const wanted = agentName ?? (names.length === 1 ? names[0] : undefined);
+  const found = prepared.agents.find((one) => one.plan.name === wanted);
+  if (found === undefined) throw new DaemonError("NO_SUCH_AGENT", { agent: agentName ?? "(none named)" }, { hint: `Name one with --agent: ${names.join(", ")}.` });
+  const eventClock = new EventClock();
+  const clock: Clock = live ? systemClock() : eventClock;
+  const answers = new Map<string, number[]>();
+  const fired = new Map<string, number[]>(found.plan.config.rules.map((rule) => [rule.id, []]));
+  const memory = new MemoryLog((decision) => note(decision, answers, fired));
+  const inference = new Inference({ hostPath: childPath("models/host/main"), clock: systemClock(), log });
+  await inference.start();
+  const door = new Door({ limits: [1, 1, 1, 1], nowBootMs: () => clock.bootMs(), isBlocked: () => false });
+  const quiet = { ...found, plan: { ...found.plan, config: { ...found.plan.config, record: { quiet: "all" as const, probability: 1 } } } };
+  const shared = { clock, log, store: memory, inference, door, watch: new Watch(), newId: createIds(), random: Math.random, dataDirectory: places.dataDirectory };
+  const unit = await createUnit(quiet, { agents: [quiet], generation: prepared.digest, arm: "incumbent", device: loaded.config.gateway.device, rememberIds: 65_536 }, shared, await memory.restore(), new Map());
+  const [status] = inference.models();
+  if (status !== undefined && status.state !== "ready") {
+    await inference.stop();
+    throw new DaemonError("MODEL_UNUSABLE", { model: status.name, reason: status.reason });
+  }
+  const { plan } = found;
+  const fields = plan.fields.map((field) => field.name);
+  const bindings = plan.config.sources.flatMap((config, source) => (config.kind === "mqtt" ? [{ sink: unit.intake, source, config, fields, eventIdPath: plan.config.event.id?.path }] : []));
+  const sources = new MqttSources(bindings, { clock, maxPayloadBytes: loaded.config.gateway.bus.maxPacketBytes });
+  let from: number | undefined;
+  let to: number | undefined;
+  let events = 0;
+  return {
+    topics: bindings.map((binding) => binding.config.topic),
+    isWindowed: plan.config.window !== undefined,
+    async offer(topic, payload, nowMs) {
+      await advance(unit, eventClock, nowMs, live);
+      events += 1;
+      from = from === undefined ? nowMs : Math.min(from, nowMs);
+      to = to === undefined ? nowMs : Math.max(to, nowMs);
+      const message: BusMessage = { topic, payload, qos: 0, retain: false, duplicate: false, traceparent: undefined, receipt: undefined };
+      sources.accept(message);
+      await settled(unit);
+    },
+    summary: () => ({
+      agent: plan.name,
+      events,
+      from,
+      to,
+      counters: Object.fromEntries(memory.counters),
+      passes: unit.ledger.passes().decided,
+      fired: [...fired].map(([rule, times]) => ({ rule, times })),
+      answers: Object.fromEntries([...answers].map(([name, values]) => [name, spread(values)])),
+    }),
+    close: () => inference.stop(),
+  };
+}
+
+/** Lets time pass up to `nowMs`: the passes and silences that are due in between happen when they would have. */
+async function advance(unit: Unit, clock: EventClock, nowMs: number, live: boolean): Promise<void> {
+  if (live || nowMs <= clock.nowMs) return;
+  const { plan } = unit.prepared;
+  const stepMs = plan.everyMs ?? (plan.config.silence === undefined ? undefined : 1000);
+  // Time without news brings no pass, so a long hole in the recording is not walked through second by second.
+  const dueMs = stepMs === undefined || clock.nowMs === 0 ? undefined : (Math.floor(clock.nowMs / stepMs) + 1) * stepMs;
+  if (dueMs !== undefined && dueMs <= nowMs) {
+    clock.nowMs = dueMs;
+    if (plan.everyMs !== undefined) unit.agent.tick();
+    await settled(unit);
+  }
+  clock.nowMs = nowMs;
+  unit.recorder.watchSilence();
+}
+
+async function settled(unit: Unit): Promise<void> {
+  while (unit.agent.inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function note(decision: Decision, answers: Map<string, number[]>, fired: Map<string, number[]>): void {
+  for (const rule of decision.rules) if (rule.fired) fired.get(rule.id)?.push(decision.eventTime);
+  for (const [name, value] of Object.entries(decision.answer ?? {})) {
+    if (typeof value !== "number") continue;
+    const values = answers.get(name) ?? [];
+    if (values.length < MANY_ANSWERS) values.push(value);
+    answers.set(name, values);
+  }
+}
+
+function spread(values: readonly number[]): { min: number; median: number; max: number } {
+  const ordered = [...values].sort((a, b) => a - b);
+  return { min: ordered[0] ?? Number.NaN, median: ordered[Math.floor(ordered.length / 2)] ?? Number.NaN, max: ordered.at(-1) ?? Number.NaN };
+}
