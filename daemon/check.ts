@@ -48,11 +48,14 @@ export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, devi
   const expressions = new Expressions(declarationsOf(plan, manifest, device));
   const rules = plan.config.rules.flatMap((rule, index) => compileRule(rule, [...at, "rules", index], expressions, problemAt, problems));
   const actions = [...plan.config.rules.map((rule, index) => ({ list: rule.do, path: [...at, "rules", index, "do"] })), { list: plan.config.fallback?.do ?? [], path: [...at, "fallback", "do"] }, { list: plan.config.silence?.do ?? [], path: [...at, "silence", "do"] }];
+  // A fallback or a silence has no answer: what reads one there is a mistake.
+  const withoutAnswer = new Expressions(declarationsOf(plan, undefined, device));
   for (const { list, path } of actions) {
+    const scope = path.includes("rules") ? expressions : withoutAnswer;
     for (const [index, action] of list.entries()) {
       for (const [name, value] of Object.entries(action.arguments)) {
         if (typeof value !== "string") continue;
-        const compiled = expressions.compile(value, "value");
+        const compiled = scope.compile(value, "value");
         if (!compiled.ok) for (const one of compiled.problems) problems.push(problemAt([...path, index, "arguments", name], one.message, one.hint ?? "Arguments are CEL expressions; text goes in quotes of its own: \"'too hot'\"."));
       }
     }
