@@ -52,7 +52,9 @@ export function planAgent(name: string, config: AgentConfig, unitOf: UnitOf): Ag
     priority,
     fields,
     features,
-    inputs: features?.map((one) => ({ name: one.name, unit: unitOf(one.call, units.get(one.call.field)) })) ?? fields.map(({ name: field, unit }) => ({ name: field, unit })),
+    inputs:
+      features?.map((one) => ({ name: one.name, unit: unitOf(one.call, units.get(one.call.field)) })) ??
+      fields.map(({ name: field, unit }) => ({ name: field, unit })),
     opensOnEvent: everySeconds === undefined,
     everyMs: everySeconds === undefined ? undefined : everySeconds * 1000,
     journaled: config.window !== undefined && durability === "journal",
@@ -92,5 +94,15 @@ const VITAL_MAX_AGE_MS = 60_000;
 
 function vitalField(name: VitalName, source: number): PlannedField {
   const { unit, min, max } = vitalFields[name];
-  return { name, source, type: "number", unit, min: min ?? undefined, max: max ?? undefined, missing: "last", maxAgeMs: VITAL_MAX_AGE_MS, isPrivate: false };
+  return {
+    name,
+    source,
+    type: "number",
+    unit,
+    min: min ?? undefined,
+    max: max ?? undefined,
+    missing: "last",
+    maxAgeMs: VITAL_MAX_AGE_MS,
+    isPrivate: false,
+  };
 }

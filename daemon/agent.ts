@@ -19,7 +19,14 @@ export interface Readings {
 }
 
 export type OpenRow =
-  | { readonly ok: true; readonly values: InputRow; readonly fields: FieldRow; readonly coverage: number; readonly count: number; readonly endMs: number }
+  | {
+      readonly ok: true;
+      readonly values: InputRow;
+      readonly fields: FieldRow;
+      readonly coverage: number;
+      readonly count: number;
+      readonly endMs: number;
+    }
   | { readonly ok: false; readonly reason: string };
 
 /** Remembers event ids, so that a message that comes twice is one decision. */
@@ -48,7 +55,7 @@ export interface AgentSpec {
   readonly opensOnEvent: boolean;
   readonly deadlineMs: number;
   readonly coalesces: boolean;
-  readonly fieldNames: readonly string[];
+  readonly fields: readonly { readonly name: string; readonly isPrivate: boolean }[];
   /** Readings go to the journal; without it a sender is acknowledged when the reading is in memory. */
   readonly journaled: boolean;
   readonly model: ModelHandle | undefined;
@@ -108,24 +115,37 @@ export class Agent {
 
   /** A delivery that passed the door. Its sender is released when what became of it is on disk. */
   accept(delivery: Delivery): void {
-    const { seen, readings, journal, recorder } = this.#deps;
-    const { eventId, key, receivedMs } = delivery;
-    if (seen !== undefined && eventId !== undefined) {
-      if (seen.has(eventId)) return this.#end(delivery, "duplicate");
+    const { seen, readings, journal } = this.#deps;
+    const { eventId } = delivery;
+    if (eventId !== undefined && seen?.has(eventId)) {
+      this.#end(delivery, "duplicate");
+      return;
+    }
+    const outcome = readings.insert(delivery);
+    if (outcome === "future") {
+      this.#end(delivery, "invalid", "futureTimestamp");
+      return;
+    }
+    if (eventId !== undefined && seen !== undefined) {
       seen.add(eventId);
       journal.seen(eventId);
     }
-    const outcome = readings.insert(delivery);
-    if (outcome === "late") return this.#end(delivery, "late");
-    if (outcome === "future") return this.#end(delivery, "invalid", "futureTimestamp");
-    this.ledger.ended("accepted", receivedMs);
+    if (outcome === "late") this.#end(delivery, "late");
+    else this.#take(delivery);
+  }
+
+  /** An accepted delivery: into the journal, and on to a pass. */
+  #take(delivery: Delivery): void {
+    const { recorder, watch, journal } = this.#deps;
+    const { key, settled } = delivery;
+    this.ledger.ended("accepted", delivery.receivedMs);
     recorder.heard(key, delivery);
-    if (this.#deps.watch.active) this.#seen(delivery, "accepted");
+    if (watch.active) this.#seen(delivery, "accepted");
     if (this.spec.journaled) journal.reading(key, delivery);
     if (this.spec.opensOnEvent) this.#openPass(key, delivery);
-    else if (delivery.settled !== undefined) {
-      if (this.spec.journaled) journal.onDurable(delivery.settled);
-      else delivery.settled.release();
+    else if (settled !== undefined) {
+      if (this.spec.journaled) journal.onDurable(settled);
+      else settled.release();
     }
   }
 
@@ -186,7 +206,10 @@ export class Agent {
 
   #seen(delivery: Delivery, outcome: string, reason?: string): void {
     const fields: Record<string, unknown> = {};
-    for (const [at, value] of delivery.values.entries()) if (value !== undefined) fields[this.spec.fieldNames[at] ?? at] = value;
+    for (const [at, { name, isPrivate }] of this.spec.fields.entries()) {
+      const value = delivery.values[at];
+      if (value !== undefined) fields[name] = isPrivate ? "(private)" : value;
+    }
     this.#deps.watch.see({
       at: delivery.receivedMs,
       agent: this.spec.name,

@@ -64,7 +64,8 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
     if (line.eventId !== undefined) text += `,"eventId":${JSON.stringify(line.eventId)}`;
     text += `,"eventTime":${line.eventTimeMs},"receivedAt":${line.receivedMs},"decidedAt":${line.decidedMs}${origin}`;
     text += `${rowText(inputNames, line.inputs)}}`;
-    if (fieldNames !== undefined && line.fields !== undefined) text += `,"fields":{${rowText(fieldNames, line.fields)}}`;
+    if (fieldNames !== undefined && line.fields !== undefined)
+      text += `,"fields":{${rowText(fieldNames, line.fields)}}`;
     if (form.windowed) text += `,"window":{"coverage":${line.coverage},"count":${line.windowCount}}`;
     if (line.state !== "") text += `,"state":${line.state}`;
     if (line.answer !== undefined) text += `,"answer":{${answerText(outputNames, form.outputNames, line.answer)}}`;

@@ -28,7 +28,13 @@ interface Device {
 }
 
 /** Checks an agent against its model and compiles its expressions; mistakes go to `problems`. */
-export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, device: Device, problemAt: ProblemAt, problems: Problem[]): CompiledAgent | undefined {
+export function checkAgent(
+  plan: AgentPlan,
+  manifest: Manifest | undefined,
+  device: Device,
+  problemAt: ProblemAt,
+  problems: Problem[],
+): CompiledAgent | undefined {
   const before = problems.length;
   const at: Path = ["agents", plan.name];
   for (const [index, source] of plan.config.sources.entries()) {
@@ -38,7 +44,14 @@ export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, devi
     }
     if (source.kind !== "vitals") continue;
     for (const [place, name] of (source.fields ?? []).entries()) {
-      if (vitalsOf([name]).length === 0) problems.push(problemAt([...at, "sources", index, "fields", place], `there is no vital "${name}"`, didYouMean(name, vitalNames) ?? `Known: ${vitalNames.join(", ")}.`));
+      if (vitalsOf([name]).length === 0)
+        problems.push(
+          problemAt(
+            [...at, "sources", index, "fields", place],
+            `there is no vital "${name}"`,
+            didYouMean(name, vitalNames) ?? `Known: ${vitalNames.join(", ")}.`,
+          ),
+        );
     }
   }
   if (manifest !== undefined) {
@@ -46,8 +59,14 @@ export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, devi
     for (const message of fitModel(manifest, plan.inputs)) problems.push(problemAt(where, message));
   }
   const expressions = new Expressions(declarationsOf(plan, manifest, device));
-  const rules = plan.config.rules.flatMap((rule, index) => compileRule(rule, [...at, "rules", index], expressions, problemAt, problems));
-  const actions = [...plan.config.rules.map((rule, index) => ({ list: rule.do, path: [...at, "rules", index, "do"] })), { list: plan.config.fallback?.do ?? [], path: [...at, "fallback", "do"] }, { list: plan.config.silence?.do ?? [], path: [...at, "silence", "do"] }];
+  const rules = plan.config.rules.flatMap((rule, index) =>
+    compileRule(rule, [...at, "rules", index], expressions, problemAt, problems),
+  );
+  const actions = [
+    ...plan.config.rules.map((rule, index) => ({ list: rule.do, path: [...at, "rules", index, "do"] })),
+    { list: plan.config.fallback?.do ?? [], path: [...at, "fallback", "do"] },
+    { list: plan.config.silence?.do ?? [], path: [...at, "silence", "do"] },
+  ];
   // A fallback or a silence has no answer: what reads one there is a mistake.
   const withoutAnswer = new Expressions(declarationsOf(plan, undefined, device));
   for (const { list, path } of actions) {
@@ -56,14 +75,28 @@ export function checkAgent(plan: AgentPlan, manifest: Manifest | undefined, devi
       for (const [name, value] of Object.entries(action.arguments)) {
         if (typeof value !== "string") continue;
         const compiled = scope.compile(value, "value");
-        if (!compiled.ok) for (const one of compiled.problems) problems.push(problemAt([...path, index, "arguments", name], one.message, one.hint ?? "Arguments are CEL expressions; text goes in quotes of its own: \"'too hot'\"."));
+        if (!compiled.ok)
+          for (const one of compiled.problems)
+            problems.push(
+              problemAt(
+                [...path, index, "arguments", name],
+                one.message,
+                one.hint ?? "Arguments are CEL expressions; text goes in quotes of its own: \"'too hot'\".",
+              ),
+            );
       }
     }
   }
   return problems.length > before ? undefined : { expressions, rules };
 }
 
-function compileRule(config: RuleConfig, at: Path, expressions: Expressions, problemAt: ProblemAt, problems: Problem[]): CompiledRule[] {
+function compileRule(
+  config: RuleConfig,
+  at: Path,
+  expressions: Expressions,
+  problemAt: ProblemAt,
+  problems: Problem[],
+): CompiledRule[] {
   const compileOne = (source: string, name: string): Expression | undefined => {
     const compiled = expressions.compile(source, "condition");
     if (compiled.ok) return compiled.expression;
@@ -82,11 +115,24 @@ export function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, 
   const inputs = new Map(manifest?.inputs.flatMap((input) => input.features).map((one) => [one.name, one]) ?? []);
   return {
     fields: plan.fields.map(declaredField),
-    features: (plan.features ?? []).map(({ name }) => ({ name, type: "number", min: inputs.get(name)?.min, max: inputs.get(name)?.max })),
+    features: (plan.features ?? []).map(({ name }) => ({
+      name,
+      type: "number",
+      min: inputs.get(name)?.min,
+      max: inputs.get(name)?.max,
+    })),
     answer: (manifest?.outputs ?? []).map((output): Declared => {
       const width = output.shape.slice(1).reduce<number>((product, size) => product * (size === "N" ? 1 : size), 1);
-      const type = width > 1 ? "numbers" : output.type === "string" ? "text" : output.type === "bool" ? "boolean" : "number";
-      return { name: output.name, type, min: output.min, max: output.max, width, ...(type === "text" && output.classes !== undefined ? { values: output.classes } : {}) };
+      const type =
+        width > 1 ? "numbers" : output.type === "string" ? "text" : output.type === "bool" ? "boolean" : "number";
+      return {
+        name: output.name,
+        type,
+        min: output.min,
+        max: output.max,
+        width,
+        ...(type === "text" && output.classes !== undefined ? { values: output.classes } : {}),
+      };
     }),
     windowed: plan.config.window !== undefined,
     device,

@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
@@ -8,7 +9,7 @@ import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
@@ -42,7 +43,7 @@ export interface Composed {
 /** Builds every part of the daemon, in order; nothing is started yet. The map of the program. */
 export function compose(options: ComposeOptions): Composed {
   const { loaded, dataDirectory, environment, log, fail } = options;
-  const { gateway, generation } = loaded.config;
+  const { gateway } = loaded.config;
   mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
   const clock = systemClock();
   const watch = new Watch();
@@ -52,22 +53,23 @@ export function compose(options: ComposeOptions): Composed {
     { clock, fail, note: (what, detail) => log.warn({ part: "store", reason: what, problem: detail }, "store") },
     { ...gateway.store, directory: dataDirectory, writerPath: childPath("daemon/store/writer-thread") },
   );
-  const inference = new Inference(
-    { hostPath: childPath("models/host/main"), clock, log: log.child({ part: "inference" }) },
-    {
-      memoryBytes: gateway.hosts.memoryMb * MEGABYTE,
-      laneMemoryBytes: laneLimits(gateway.hosts.lanes),
-      recycleAfterLoads: gateway.hosts.recycleAfterLoads,
-      startTimeoutMs: gateway.hosts.startTimeoutSeconds * 1000,
-    },
-  );
+  const inference = createInference(gateway.hosts, clock, log);
   const { queue } = gateway.admission;
   const door = new Door({
     limits: [queue.safety, queue.action, queue.monitor, queue.background],
     nowBootMs: () => clock.bootMs(),
     isBlocked: () => store.room() <= 0,
   });
-  const runtime: Runtime = createRuntime({ agents: prepared.agents, generation: prepared.digest, arm: "incumbent", device: gateway.device, rememberIds: gateway.store.rememberIds }, { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory });
+  const runtime: Runtime = createRuntime(
+    {
+      agents: prepared.agents,
+      generation: prepared.digest,
+      arm: "incumbent",
+      device: gateway.device,
+      rememberIds: gateway.store.rememberIds,
+    },
+    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
+  );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = openBus({
     config: gateway.bus,
@@ -82,7 +84,9 @@ export function compose(options: ComposeOptions): Composed {
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
   let isReady = false;
-  const status = (): Status => statusOf({ gateway, prepared, store, inference, runtime, bus, isReady, uptimeMs: clock.bootMs() - startedMs, usesLastGood: options.usesLastGood });
+  const { usesLastGood } = options;
+  const running = { gateway, prepared, store, inference, runtime, bus, usesLastGood };
+  const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
   const control = new ControlServer({
     path: socketPath(dataDirectory),
     version: version(),
@@ -93,18 +97,45 @@ export function compose(options: ComposeOptions): Composed {
     name: "ready",
     start: async () => {
       isReady = true;
-      log.info({ event: "ready", bus: bus.status().address, data: dataDirectory, mode: gateway.mode, generation: prepared.digest.slice(0, 16), epoch: store.epoch().ordinal }, "ready");
+      const generation = prepared.digest.slice(0, 16);
+      const { address } = bus.status();
+      const { ordinal: epoch } = store.epoch();
+      log.info({ event: "ready", bus: address, data: dataDirectory, mode: gateway.mode, generation, epoch }, "ready");
     },
     stop: async () => {
       isReady = false;
     },
   };
-  const first = firstGeneration(prepared, { store, clock, log, newId, library: new Library(join(dataDirectory, "models"), bundledModels()) });
+  const first = firstGeneration(prepared, {
+    store,
+    clock,
+    log,
+    newId,
+    library: new Library(join(dataDirectory, "models"), bundledModels()),
+  });
   return { parts: [store, first, inference, runtime, bus, runtime.ownSources, control, ready], status, prepared };
 }
 
 const MEGABYTE = 1024 * 1024;
 
-function laneLimits(lanes: Readonly<Record<string, { readonly memoryMb?: number | undefined }>>): Record<string, number> {
-  return Object.fromEntries(Object.entries(lanes).flatMap(([name, lane]) => (lane.memoryMb === undefined ? [] : [[name, lane.memoryMb * MEGABYTE]])));
+function createInference(hosts: GatewayConfig["hosts"], clock: Clock, log: Log): Inference {
+  return new Inference(
+    { hostPath: childPath("models/host/main"), clock, log: log.child({ part: "inference" }) },
+    {
+      memoryBytes: hosts.memoryMb * MEGABYTE,
+      laneMemoryBytes: laneLimits(hosts.lanes),
+      recycleAfterLoads: hosts.recycleAfterLoads,
+      startTimeoutMs: hosts.startTimeoutSeconds * 1000,
+    },
+  );
+}
+
+function laneLimits(
+  lanes: Readonly<Record<string, { readonly memoryMb?: number | undefined }>>,
+): Record<string, number> {
+  return Object.fromEntries(
+    Object.entries(lanes).flatMap(([name, lane]) =>
+      lane.memoryMb === undefined ? [] : [[name, lane.memoryMb * MEGABYTE]],
+    ),
+  );
 }

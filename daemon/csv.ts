@@ -23,7 +23,11 @@ export async function* readCsv(file: string): AsyncGenerator<CsvRow> {
   input.on("error", (error) => parser.destroy(error));
   try {
     for await (const item of parser as AsyncIterable<{ info: { lines: number }; record: Record<string, string> }>) {
-      yield { line: item.info.lines, cells: item.record, progress: sizeBytes === 0 ? 1 : Math.min(1, input.bytesRead / sizeBytes) };
+      yield {
+        line: item.info.lines,
+        cells: item.record,
+        progress: sizeBytes === 0 ? 1 : Math.min(1, input.bytesRead / sizeBytes),
+      };
     }
   } catch (cause) {
     throw new DaemonError("INPUT_FILE", { file }, { cause, hint: "The file must be CSV with one header line." });

@@ -14,7 +14,13 @@ export interface FoundModel {
 
 export type FindModel =
   | { readonly ok: true; readonly found: FoundModel }
-  | { readonly ok: false; readonly message: string; readonly hint?: string; readonly isOwn: boolean; readonly at?: string };
+  | {
+      readonly ok: false;
+      readonly message: string;
+      readonly hint?: string;
+      readonly isOwn: boolean;
+      readonly at?: string;
+    };
 
 interface Places {
   readonly dataDirectory: string;
@@ -26,10 +32,13 @@ const DEFAULTS = { lane: "main", deadlineSeconds: 1, hardTimeoutSeconds: 2 } as 
 
 /** The model that an agent names: its own directory, else the library, else the bundled ones; with its file checked against the manifest. */
 export function findModel(name: string, config: ModelConfig | undefined, places: Places): FindModel {
-  const candidates = config?.directory === undefined ? libraryFolders(name, places) : [resolve(places.baseDirectory, config.directory)];
+  const candidates =
+    config?.directory === undefined ? libraryFolders(name, places) : [resolve(places.baseDirectory, config.directory)];
   const isOwn = config !== undefined;
   const wanted = (manifest: Manifest): boolean =>
-    (config?.directory !== undefined || manifest.name === name) && (config?.version === undefined || config.version === manifest.version) && (config?.digest === undefined || config.digest === manifest.digest);
+    (config?.directory !== undefined || manifest.name === name) &&
+    (config?.version === undefined || config.version === manifest.version) &&
+    (config?.digest === undefined || config.digest === manifest.digest);
   let newest: FoundModel | undefined;
   let mistake: FindModel | undefined;
   for (const directory of candidates) {
@@ -39,7 +48,12 @@ export function findModel(name: string, config: ModelConfig | undefined, places:
       if (newest === undefined || newest.manifest.version < read.found.manifest.version) newest = read.found;
     } else if (config?.directory !== undefined) {
       const { manifest } = read.found;
-      return { ok: false, isOwn, at: config.version === undefined ? "digest" : "version", message: `the folder holds version ${manifest.version} with digest ${manifest.digest.slice(0, 19)}…, another one is asked for` };
+      return {
+        ok: false,
+        isOwn,
+        at: config.version === undefined ? "digest" : "version",
+        message: `the folder holds version ${manifest.version} with digest ${manifest.digest.slice(0, 19)}…, another one is asked for`,
+      };
     }
   }
   if (newest !== undefined) return { ok: true, found: newest };
@@ -53,10 +67,19 @@ export function findModel(name: string, config: ModelConfig | undefined, places:
   };
 }
 
-function readFolder(directory: string, name: string, config: ModelConfig | undefined): { ok: true; found: FoundModel } | { ok: false; message: string; hint?: string } {
+function readFolder(
+  directory: string,
+  name: string,
+  config: ModelConfig | undefined,
+): { ok: true; found: FoundModel } | { ok: false; message: string; hint?: string } {
   const manifestFile = join(directory, "manifest.json");
   const modelFile = join(directory, "model.onnx");
-  if (!existsSync(manifestFile) || !existsSync(modelFile)) return { ok: false, message: `${directory} does not hold model.onnx and manifest.json`, hint: "holdfast models add FILE.onnx drafts a manifest." };
+  if (!existsSync(manifestFile) || !existsSync(modelFile))
+    return {
+      ok: false,
+      message: `${directory} does not hold model.onnx and manifest.json`,
+      hint: "holdfast models add FILE.onnx drafts a manifest.",
+    };
   const manifestText = readFileSync(manifestFile, "utf8");
   let value: unknown;
   try {
@@ -67,7 +90,12 @@ function readFolder(directory: string, name: string, config: ModelConfig | undef
   const parsed = parseManifest(value);
   if (!parsed.ok) return { ok: false, message: `${manifestFile}: ${parsed.problems.join("; ")}` };
   const digest = `sha256:${createHash("sha256").update(readFileSync(modelFile)).digest("hex")}`;
-  if (digest !== parsed.manifest.digest) return { ok: false, message: `${modelFile} has digest ${digest.slice(0, 19)}…, its manifest says ${parsed.manifest.digest.slice(0, 19)}…`, hint: "The file was changed or cut short: bring it again, or draft a new manifest." };
+  if (digest !== parsed.manifest.digest)
+    return {
+      ok: false,
+      message: `${modelFile} has digest ${digest.slice(0, 19)}…, its manifest says ${parsed.manifest.digest.slice(0, 19)}…`,
+      hint: "The file was changed or cut short: bring it again, or draft a new manifest.",
+    };
   return { ok: true, found: { name, directory, manifest: parsed.manifest, manifestText, config: config ?? DEFAULTS } };
 }
 
@@ -78,7 +106,9 @@ function libraryFolders(name: string, places: Places): string[] {
 
 function folders(path: string): string[] {
   if (!existsSync(path)) return [];
-  return readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory() && existsSync(join(path, entry.name, "manifest.json"))).map((entry) => join(path, entry.name));
+  return readdirSync(path, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(path, entry.name, "manifest.json")))
+    .map((entry) => join(path, entry.name));
 }
 
 function knownNames(places: Places): string[] {

@@ -5,10 +5,10 @@ import { generationDigest } from "../config/release.ts";
 import { featureUnit } from "../models/features.ts";
 import type { Library } from "../models/library.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
-import { checkAgent, type CompiledAgent } from "./check.ts";
+import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
-import { findModel, type FoundModel } from "./find-model.ts";
+import { type FoundModel, findModel } from "./find-model.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store/store.ts";
@@ -53,13 +53,25 @@ export function check(loaded: LoadedConfig, places: Places): { problems: Problem
   const agents: PreparedAgent[] = [];
   const files = new Map<string, GenerationFile>();
   for (const file of loaded.files) {
-    if (file.inGeneration) files.set(file.path, { path: file.path, sha256: file.sha256, source: file.bytes.toString("utf8") });
+    if (file.inGeneration)
+      files.set(file.path, { path: file.path, sha256: file.sha256, source: file.bytes.toString("utf8") });
   }
   for (const [name, config] of Object.entries(generation.agents)) {
     const plan = planAgent(name, config, (call, unit) => featureUnit(call.fn, unit));
-    const model = config.model === undefined ? undefined : findModel(config.model, generation.models[config.model], { ...places, baseDirectory: loaded.baseDirectory });
+    const model =
+      config.model === undefined
+        ? undefined
+        : findModel(config.model, generation.models[config.model], { ...places, baseDirectory: loaded.baseDirectory });
     if (model !== undefined && !model.ok) {
-      problems.push(loaded.problemAt(model.isOwn ? ["models", config.model as string, ...(model.at === undefined ? [] : [model.at])] : ["agents", name, "model"], model.message, model.hint));
+      problems.push(
+        loaded.problemAt(
+          model.isOwn
+            ? ["models", config.model as string, ...(model.at === undefined ? [] : [model.at])]
+            : ["agents", name, "model"],
+          model.message,
+          model.hint,
+        ),
+      );
       continue;
     }
     const compiled = checkAgent(plan, model?.found.manifest, gateway.device, loaded.problemAt, problems);
@@ -84,13 +96,19 @@ async function keepModels(prepared: Prepared, library: Library, log: Log): Promi
       await library.add(model.directory);
     } catch (err) {
       // The model runs from its own folder all the same; only running its decisions again later is at stake.
-      log.warn({ part: "generation", model: model.manifest.name, version: model.manifest.version, err }, "model is not kept in the library");
+      log.warn(
+        { part: "generation", model: model.manifest.name, version: model.manifest.version, err },
+        "model is not kept in the library",
+      );
     }
   }
 }
 
 /** Keeps the generation in control.db at the start: what ran when can be looked up as long as a decision names it. */
-export function firstGeneration(prepared: Prepared, deps: { store: Store; clock: Clock; log: Log; library: Library; newId: (wallMs: number) => string }): Component {
+export function firstGeneration(
+  prepared: Prepared,
+  deps: { store: Store; clock: Clock; log: Log; library: Library; newId: (wallMs: number) => string },
+): Component {
   const { store, clock, newId } = deps;
   return {
     name: "generation",
@@ -104,7 +122,18 @@ export function firstGeneration(prepared: Prepared, deps: { store: Store; clock:
       await store.control.change({ kind: "pointer", id });
       const wallMs = clock.wallMs();
       const record = newId(wallMs);
-      const body = JSON.stringify({ v: 1, kind: "transition", id: record, generation: id.slice(0, 16), from: state.pointer?.slice(0, 16) ?? "none", to: "active", at: wallMs, origin, digest: id, files: files.map(({ path, sha256 }) => ({ path, sha256 })) });
+      const body = JSON.stringify({
+        v: 1,
+        kind: "transition",
+        id: record,
+        generation: id.slice(0, 16),
+        from: state.pointer?.slice(0, 16) ?? "none",
+        to: "active",
+        at: wallMs,
+        origin,
+        digest: id,
+        files: files.map(({ path, sha256 }) => ({ path, sha256 })),
+      });
       store.append({ stream: 0, kind: "transition", agent: 0, id: record, wallMs, body });
     },
     stop: async () => undefined,

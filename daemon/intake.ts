@@ -34,7 +34,14 @@ export class Intake {
     ledger.delivered();
     if (!parsed.ok) {
       ledger.ended("invalid", receivedMs, parsed.reason);
-      if (watch.active) watch.see({ at: receivedMs, agent: this.#agent.name, topic: message.topic, outcome: "invalid", reason: parsed.reason });
+      if (watch.active)
+        watch.see({
+          at: receivedMs,
+          agent: this.#agent.name,
+          topic: message.topic,
+          outcome: "invalid",
+          reason: parsed.reason,
+        });
       if (settled !== undefined) settle(settled);
       return;
     }

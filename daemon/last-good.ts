@@ -19,7 +19,10 @@ export function rememberLastGood(dataDirectory: string, loaded: LoadedConfig): v
     mkdirSync(dirname(join(fresh, file.path)), { recursive: true });
     writeDurably(join(fresh, file.path), file.bytes);
   }
-  writeDurably(join(fresh, "origin.json"), JSON.stringify({ main: loaded.files[0]?.path, baseDirectory: loaded.baseDirectory }));
+  writeDurably(
+    join(fresh, "origin.json"),
+    JSON.stringify({ main: loaded.files[0]?.path, baseDirectory: loaded.baseDirectory }),
+  );
   const old = `${folder}.old`;
   rmSync(old, { recursive: true, force: true });
   if (existsSync(folder)) renameSync(folder, old);
@@ -32,7 +35,10 @@ export function findLastGood(dataDirectory: string): { file: string; baseDirecto
   for (const name of [FOLDER, `${FOLDER}.old`]) {
     const folder = join(dataDirectory, name);
     if (!existsSync(join(folder, "origin.json"))) continue;
-    const origin = JSON.parse(readFileSync(join(folder, "origin.json"), "utf8")) as { main: string; baseDirectory: string };
+    const origin = JSON.parse(readFileSync(join(folder, "origin.json"), "utf8")) as {
+      main: string;
+      baseDirectory: string;
+    };
     return { file: join(folder, origin.main), baseDirectory: origin.baseDirectory };
   }
   return undefined;

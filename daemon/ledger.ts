@@ -26,7 +26,14 @@ export interface Passes {
 export class Ledger {
   readonly agent: string;
   readonly #tally: Tally;
-  readonly #ends: Record<DeliveryEnd, number> = { accepted: 0, duplicate: 0, late: 0, invalid: 0, coalesced: 0, shed: 0 };
+  readonly #ends: Record<DeliveryEnd, number> = {
+    accepted: 0,
+    duplicate: 0,
+    late: 0,
+    invalid: 0,
+    coalesced: 0,
+    shed: 0,
+  };
   readonly #restoredEnds: Record<DeliveryEnd, number>;
   readonly #restored: Readonly<Record<string, number>>;
   readonly #kinds = new Map<string, number>();
@@ -40,7 +47,10 @@ export class Ledger {
   constructor(agent: string, tally: Tally, restored: Readonly<Record<string, number>> = {}) {
     this.agent = agent;
     this.#tally = tally;
-    this.#restoredEnds = Object.fromEntries(ENDS.map((end) => [end, restored[end] ?? 0])) as Record<DeliveryEnd, number>;
+    this.#restoredEnds = Object.fromEntries(ENDS.map((end) => [end, restored[end] ?? 0])) as Record<
+      DeliveryEnd,
+      number
+    >;
     this.#restored = restored;
   }
 
@@ -100,7 +110,16 @@ export class Ledger {
 
 /** The sum of many agents' ledgers. */
 export function sumLedgers(ledgers: readonly Ledger[]): { deliveries: Deliveries; passes: Passes } {
-  const deliveries: Deliveries = { total: 0, accepted: 0, duplicate: 0, late: 0, invalid: 0, coalesced: 0, shed: 0, queued: 0 };
+  const deliveries: Deliveries = {
+    total: 0,
+    accepted: 0,
+    duplicate: 0,
+    late: 0,
+    invalid: 0,
+    coalesced: 0,
+    shed: 0,
+    queued: 0,
+  };
   const passes: Passes = { opened: 0, decided: 0, inFlight: 0 };
   for (const ledger of ledgers) {
     const one = ledger.deliveries();

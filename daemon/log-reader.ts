@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Decision } from "../sync/records.ts";
 import { DaemonError } from "./errors.ts";
-import { recordById, type RecordFilter, recordPage, type StoredRow } from "./store/queries.ts";
+import { type RecordFilter, recordById, recordPage, type StoredRow } from "./store/queries.ts";
 import { recordsSchema } from "./store/schema.ts";
 import { openForReading, type ReadDatabase } from "./store/sqlite-reader.ts";
 
@@ -23,7 +23,12 @@ export class LogReader {
 
   constructor(dataDirectory: string) {
     const path = join(dataDirectory, "records.db");
-    if (!existsSync(path)) throw new DaemonError("NO_DATA", { path }, { hint: "Name the data directory with --data, or its configuration with --config." });
+    if (!existsSync(path))
+      throw new DaemonError(
+        "NO_DATA",
+        { path },
+        { hint: "Name the data directory with --data, or its configuration with --config." },
+      );
     this.#database = openForReading(path, recordsSchema);
   }
 
@@ -32,7 +37,13 @@ export class LogReader {
     const found: PlacedDecision[] = [];
     let beforeN = filter.beforeN;
     for (;;) {
-      const page = recordPage(this.#database, { ...filter, kinds: ["decision"], beforeN, limit: Math.min(500, limit - found.length), newestFirst: true });
+      const page = recordPage(this.#database, {
+        ...filter,
+        kinds: ["decision"],
+        beforeN,
+        limit: Math.min(500, limit - found.length),
+        newestFirst: true,
+      });
       found.push(...page.rows.map(placed));
       if (page.next === undefined || found.length >= limit) return found.reverse();
       beforeN = page.next;
@@ -43,7 +54,13 @@ export class LogReader {
   *all(filter: DecisionFilter): Generator<PlacedDecision> {
     let afterN = filter.afterN;
     for (;;) {
-      const page = recordPage(this.#database, { ...filter, kinds: ["decision"], afterN, limit: 500, newestFirst: false });
+      const page = recordPage(this.#database, {
+        ...filter,
+        kinds: ["decision"],
+        afterN,
+        limit: 500,
+        newestFirst: false,
+      });
       for (const row of page.rows) yield placed(row);
       if (page.next === undefined) return;
       afterN = page.next;
@@ -52,7 +69,8 @@ export class LogReader {
 
   byId(id: string): PlacedDecision {
     const row = recordById(this.#database, id);
-    if (row === undefined || !row.body.includes('"kind":"decision"')) throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
+    if (row === undefined || !row.body.includes('"kind":"decision"'))
+      throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
     return placed(row);
   }
 

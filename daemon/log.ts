@@ -49,5 +49,8 @@ export function createLog(level: string): Log {
 /** The same lines for a person at a terminal, through `write`. */
 export function createTerminalLog(level: string, render: (line: Record<string, unknown>) => string): Log {
   const sink = { write: (line: string): void => void process.stdout.write(render(JSON.parse(line))) };
-  return pino({ level, base: {}, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, sink) as unknown as Log;
+  return pino(
+    { level, base: {}, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    sink,
+  ) as unknown as Log;
 }

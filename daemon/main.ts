@@ -1,7 +1,7 @@
 #!/usr/bin/env node
+import { explainError } from "./commands/failure.ts";
 import { program } from "./commands/program.ts";
 import { exitStatus } from "./errors.ts";
-import { explainError } from "./commands/failure.ts";
 
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {

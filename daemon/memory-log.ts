@@ -1,5 +1,5 @@
 import type { Decision } from "../sync/records.ts";
-import type { AgentLog } from "./runtime.ts";
+import type { AgentLog } from "./unit.ts";
 
 /** A log that forgets all but its counters and the decisions it is asked to keep: for `holdfast try`. */
 export class MemoryLog implements AgentLog {
@@ -33,6 +33,14 @@ export class MemoryLog implements AgentLog {
     return 1;
   }
   restore(): ReturnType<AgentLog["restore"]> {
-    return Promise.resolve({ agents: new Map(), totals: {}, readings: [], checkpoints: [], ruleStates: [], seen: [], meta: {} });
+    return Promise.resolve({
+      agents: new Map(),
+      totals: {},
+      readings: [],
+      checkpoints: [],
+      ruleStates: [],
+      seen: [],
+      meta: {},
+    });
   }
 }

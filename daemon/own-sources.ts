@@ -1,8 +1,8 @@
+import { vitalsOf } from "./agent-plan.ts";
 import type { Clock } from "./clock.ts";
 import type { PreparedAgent } from "./generation.ts";
 import type { Intake } from "./intake.ts";
 import type { Component } from "./lifecycle.ts";
-import { vitalsOf } from "./agent-plan.ts";
 import { ScheduleSource } from "./sources/schedule.ts";
 import { loopDelayMeter, VitalsSource } from "./sources/vitals.ts";
 
@@ -12,13 +12,22 @@ interface Deps {
 }
 
 /** The events that the gateway makes itself: its vitals and its schedules. */
-export function createOwnSources(agents: readonly PreparedAgent[], deps: Deps, intakeOf: (agent: string) => Intake | undefined): Component {
+export function createOwnSources(
+  agents: readonly PreparedAgent[],
+  deps: Deps,
+  intakeOf: (agent: string) => Intake | undefined,
+): Component {
   const sources: Component[] = [];
   let meter: ReturnType<typeof loopDelayMeter> | undefined;
   for (const { plan } of agents) {
     for (const [at, source] of plan.config.sources.entries()) {
       if (source.kind === "schedule") {
-        sources.push(new ScheduleSource({ clock: deps.clock, emit: (timeMs) => intakeOf(plan.name)?.emit(at, source.key, [], timeMs) }, source));
+        sources.push(
+          new ScheduleSource(
+            { clock: deps.clock, emit: (timeMs) => intakeOf(plan.name)?.emit(at, source.key, [], timeMs) },
+            source,
+          ),
+        );
       }
       if (source.kind !== "vitals") continue;
       meter ??= loopDelayMeter();
@@ -29,7 +38,12 @@ export function createOwnSources(agents: readonly PreparedAgent[], deps: Deps, i
         for (const [index, value] of values.entries()) if (!Number.isNaN(value)) row[places[index] as number] = value;
         intakeOf(plan.name)?.emit(at, source.key, row, timeMs);
       };
-      sources.push(new VitalsSource({ clock: deps.clock, emit, loopDelayMs: read }, { everySeconds: source.everySeconds, dataDirectory: deps.dataDirectory, fields: vitalsOf(source.fields) }));
+      sources.push(
+        new VitalsSource(
+          { clock: deps.clock, emit, loopDelayMs: read },
+          { everySeconds: source.everySeconds, dataDirectory: deps.dataDirectory, fields: vitalsOf(source.fields) },
+        ),
+      );
     }
   }
   return {

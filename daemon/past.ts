@@ -24,7 +24,12 @@ export interface PastAgent {
 /** Brings back the agent that made a decision, from the generation's source text in control.db. */
 export function pastAgent(dataDirectory: string, decision: Decision): PastAgent {
   const generation = generationById(join(dataDirectory, "control.db"), decision.generation);
-  if (generation === undefined) throw new DaemonError("NOT_REPRODUCIBLE", { generation: decision.generation }, { hint: "This generation is not in control.db." });
+  if (generation === undefined)
+    throw new DaemonError(
+      "NOT_REPRODUCIBLE",
+      { generation: decision.generation },
+      { hint: "This generation is not in control.db." },
+    );
   const manifest = manifestOf(generation, decision);
   const folder = mkdtempSync(join(tmpdir(), "holdfast-past-"));
   try {
@@ -36,7 +41,12 @@ export function pastAgent(dataDirectory: string, decision: Decision): PastAgent 
     const main = files.find((file) => !file.path.startsWith("conf.d/")) ?? files[0];
     const loaded = loadConfig({ file: join(folder, main?.path ?? "missing.yaml"), environment: {} });
     const config = loaded.ok ? loaded.config.generation.agents[decision.agent] : undefined;
-    if (!loaded.ok || config === undefined) throw new DaemonError("NOT_REPRODUCIBLE", { agent: decision.agent, generation: decision.generation }, { hint: "This version can not read the generation's files any more." });
+    if (!loaded.ok || config === undefined)
+      throw new DaemonError(
+        "NOT_REPRODUCIBLE",
+        { agent: decision.agent, generation: decision.generation },
+        { hint: "This version can not read the generation's files any more." },
+      );
     const { device } = loaded.config.gateway;
     const plan = planAgent(decision.agent, config, (call, unit) => featureUnit(call.fn, unit));
     const problems: never[] = [];
@@ -53,6 +63,11 @@ function manifestOf(generation: Generation, decision: Decision): Manifest | unde
   const { name, version } = decision.model;
   const source = generation.files.find((file) => file.path === `models/${name}/${version}/manifest.json`)?.source;
   const parsed = source === undefined ? undefined : parseManifest(JSON.parse(source));
-  if (parsed === undefined || !parsed.ok) throw new DaemonError("NOT_REPRODUCIBLE", { model: `${name} ${version}` }, { hint: "The generation does not hold this model's manifest." });
+  if (parsed === undefined || !parsed.ok)
+    throw new DaemonError(
+      "NOT_REPRODUCIBLE",
+      { model: `${name} ${version}` },
+      { hint: "The generation does not hold this model's manifest." },
+    );
   return parsed.manifest;
 }

@@ -26,7 +26,14 @@ export interface AgentRules {
 }
 
 export interface LogSink {
-  append(record: { stream: 0 | 1 | 2 | 3; kind: RecordKind; agent: number; id: string; wallMs: number; body: string }): void;
+  append(record: {
+    stream: 0 | 1 | 2 | 3;
+    kind: RecordKind;
+    agent: number;
+    id: string;
+    wallMs: number;
+    body: string;
+  }): void;
   commitNow(): void;
 }
 
@@ -75,7 +82,11 @@ export class Recorder {
     const startedMs = performance.now();
     const nowMs = clock.wallMs();
     if (!result.ok) {
-      this.#fallbackPass(pass, result.detail === undefined ? result.reason : `${result.reason}: ${result.detail}`, nowMs);
+      this.#fallbackPass(
+        pass,
+        result.detail === undefined ? result.reason : `${result.reason}: ${result.detail}`,
+        nowMs,
+      );
       return;
     }
     const verdict = rules.evaluate(pass, result.answer, nowMs);
@@ -87,7 +98,11 @@ export class Recorder {
     const isNews = verdict.fired || ends;
     const probability = isNews ? 1 : this.#chance(verdict.changed);
     if (probability > 0) {
-      this.#append(pass, { verdict, source, reason, probability, nowMs, startedMs, result }, isNews ? DECISIONS : QUIET);
+      this.#append(
+        pass,
+        { verdict, source, reason, probability, nowMs, startedMs, result },
+        isNews ? DECISIONS : QUIET,
+      );
     }
     this.#options.latency.add(nowMs - pass.receivedMs);
   }
@@ -163,7 +178,19 @@ export class Recorder {
     const probability = begins ? 1 : this.#chance(false);
     if (probability === 0) return;
     const failed: InferResult = { ok: true, answer: {}, batch: 1, queueUs: 0, inferUs: 0 };
-    this.#append(pass, { verdict: EMPTY_VERDICT, source: "fallback", reason, probability, nowMs, startedMs: performance.now(), result: failed }, begins ? DECISIONS : QUIET);
+    this.#append(
+      pass,
+      {
+        verdict: EMPTY_VERDICT,
+        source: "fallback",
+        reason,
+        probability,
+        nowMs,
+        startedMs: performance.now(),
+        result: failed,
+      },
+      begins ? DECISIONS : QUIET,
+    );
   }
 
   /** The probability with which this quiet pass is written down: 0 when the dice said no. */

@@ -1,17 +1,16 @@
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import type { Decision } from "../sync/records.ts";
-import type { BusMessage } from "./bus/bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
 import { DaemonError } from "./errors.ts";
-import { type Places, prepare } from "./generation.ts";
+import { type Places, type Prepared, type PreparedAgent, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Log } from "./log.ts";
 import { MemoryLog } from "./memory-log.ts";
-import { createUnit, type Unit } from "./runtime.ts";
-import { MqttSources } from "./sources/mqtt.ts";
+import { type MqttBinding, MqttSources } from "./sources/mqtt.ts";
+import { createUnit, type Unit } from "./unit.ts";
 import { Watch } from "./watch.ts";
 
 /** What an agent would have done. Times are the events' own. */
@@ -37,6 +36,7 @@ export interface Trial {
 }
 
 const MANY_ANSWERS = 200_000;
+const REMEMBERED_IDS = 65_536;
 
 /** A clock that says what it is told: in a trial over recorded events, time is theirs. */
 class EventClock implements Clock {
@@ -48,59 +48,121 @@ class EventClock implements Clock {
 }
 
 /** One agent with its model in a host of its own, without log, bus or effects. */
-export async function openTrial(loaded: LoadedConfig, agentName: string | undefined, places: Places, log: Log, live: boolean): Promise<Trial> {
+export async function openTrial(
+  loaded: LoadedConfig,
+  agentName: string | undefined,
+  places: Places,
+  log: Log,
+  live: boolean,
+): Promise<Trial> {
   const prepared = prepare(loaded, places);
+  const found = chosenAgent(prepared, agentName);
+  const eventClock = new EventClock();
+  const clock: Clock = live ? systemClock() : eventClock;
+  const seen = new Seen(found);
+  const memory = new MemoryLog((decision) => seen.note(decision));
+  const inference = new Inference({ hostPath: childPath("models/host/main"), clock: systemClock(), log });
+  await inference.start();
+  const { device, bus } = loaded.config.gateway;
+  const door = new Door({ limits: [1, 1, 1, 1], nowBootMs: () => clock.bootMs(), isBlocked: () => false });
+  const ids = { newId: createIds(), random: Math.random };
+  const { dataDirectory } = places;
+  const unit = await createUnit(
+    found,
+    { agents: [found], generation: prepared.digest, arm: "incumbent", device, rememberIds: REMEMBERED_IDS },
+    { clock, log, store: memory, inference, door, watch: new Watch(), dataDirectory, ...ids },
+    await memory.restore(),
+    new Map(),
+  );
+  await refuseUnusable(inference);
+  const bindings = bindingsOf(found, unit);
+  const sources = new MqttSources(bindings, { clock, maxPayloadBytes: bus.maxPacketBytes });
+  return {
+    topics: bindings.map((binding) => binding.config.topic),
+    isWindowed: found.plan.config.window !== undefined,
+    async offer(topic, payload, nowMs) {
+      await advance(unit, eventClock, nowMs, live);
+      seen.event(nowMs);
+      sources.accept({ ...PLAIN, topic, payload });
+      await settled(unit);
+    },
+    summary: () => seen.summary(memory.counters, unit),
+    close: () => inference.stop(),
+  };
+}
+
+const PLAIN = { qos: 0, retain: false, duplicate: false, traceparent: undefined, receipt: undefined } as const;
+
+/** The agent that was asked for, with every pass written down: that is what a trial is about. */
+function chosenAgent(prepared: Prepared, agentName: string | undefined): PreparedAgent {
   const names = prepared.agents.map((one) => one.plan.name);
   const wanted = agentName ?? (names.length === 1 ? names[0] : undefined);
   const found = prepared.agents.find((one) => one.plan.name === wanted);
-  if (found === undefined) throw new DaemonError("NO_SUCH_AGENT", { agent: agentName ?? "(none named)" }, { hint: `Name one with --agent: ${names.join(", ")}.` });
-  const eventClock = new EventClock();
-  const clock: Clock = live ? systemClock() : eventClock;
-  const answers = new Map<string, number[]>();
-  const fired = new Map<string, number[]>(found.plan.config.rules.map((rule) => [rule.id, []]));
-  const memory = new MemoryLog((decision) => note(decision, answers, fired));
-  const inference = new Inference({ hostPath: childPath("models/host/main"), clock: systemClock(), log });
-  await inference.start();
-  const door = new Door({ limits: [1, 1, 1, 1], nowBootMs: () => clock.bootMs(), isBlocked: () => false });
-  const quiet = { ...found, plan: { ...found.plan, config: { ...found.plan.config, record: { quiet: "all" as const, probability: 1 } } } };
-  const shared = { clock, log, store: memory, inference, door, watch: new Watch(), newId: createIds(), random: Math.random, dataDirectory: places.dataDirectory };
-  const unit = await createUnit(quiet, { agents: [quiet], generation: prepared.digest, arm: "incumbent", device: loaded.config.gateway.device, rememberIds: 65_536 }, shared, await memory.restore(), new Map());
-  const [status] = inference.models();
-  if (status !== undefined && status.state !== "ready") {
-    await inference.stop();
-    throw new DaemonError("MODEL_UNUSABLE", { model: status.name, reason: status.reason });
+  if (found === undefined) {
+    const hint = `Name one with --agent: ${names.join(", ")}.`;
+    throw new DaemonError("NO_SUCH_AGENT", { agent: agentName ?? "(none named)" }, { hint });
   }
-  const { plan } = found;
+  const config = { ...found.plan.config, record: { quiet: "all" as const, probability: 1 } };
+  return { ...found, plan: { ...found.plan, config } };
+}
+
+async function refuseUnusable(inference: Inference): Promise<void> {
+  const [status] = inference.models();
+  if (status === undefined || status.state === "ready") return;
+  await inference.stop();
+  throw new DaemonError("MODEL_UNUSABLE", { model: status.name, reason: status.reason });
+}
+
+function bindingsOf({ plan }: PreparedAgent, unit: Unit): MqttBinding[] {
   const fields = plan.fields.map((field) => field.name);
-  const bindings = plan.config.sources.flatMap((config, source) => (config.kind === "mqtt" ? [{ sink: unit.intake, source, config, fields, eventIdPath: plan.config.event.id?.path }] : []));
-  const sources = new MqttSources(bindings, { clock, maxPayloadBytes: loaded.config.gateway.bus.maxPacketBytes });
-  let from: number | undefined;
-  let to: number | undefined;
-  let events = 0;
-  return {
-    topics: bindings.map((binding) => binding.config.topic),
-    isWindowed: plan.config.window !== undefined,
-    async offer(topic, payload, nowMs) {
-      await advance(unit, eventClock, nowMs, live);
-      events += 1;
-      from = from === undefined ? nowMs : Math.min(from, nowMs);
-      to = to === undefined ? nowMs : Math.max(to, nowMs);
-      const message: BusMessage = { topic, payload, qos: 0, retain: false, duplicate: false, traceparent: undefined, receipt: undefined };
-      sources.accept(message);
-      await settled(unit);
-    },
-    summary: () => ({
-      agent: plan.name,
-      events,
-      from,
-      to,
-      counters: Object.fromEntries(memory.counters),
+  const eventIdPath = plan.config.event.id?.path;
+  return plan.config.sources.flatMap((config, source) =>
+    config.kind === "mqtt" ? [{ sink: unit.intake, source, config, fields, eventIdPath }] : [],
+  );
+}
+
+/** What came by: events, answers, and when rules fired. */
+class Seen {
+  readonly #agent: string;
+  readonly #answers = new Map<string, number[]>();
+  readonly #fired: Map<string, number[]>;
+  #events = 0;
+  #from: number | undefined;
+  #to: number | undefined;
+
+  constructor({ plan }: PreparedAgent) {
+    this.#agent = plan.name;
+    this.#fired = new Map(plan.config.rules.map((rule) => [rule.id, []]));
+  }
+
+  event(nowMs: number): void {
+    this.#events += 1;
+    this.#from = Math.min(this.#from ?? nowMs, nowMs);
+    this.#to = Math.max(this.#to ?? nowMs, nowMs);
+  }
+
+  note(decision: Decision): void {
+    for (const rule of decision.rules) if (rule.fired) this.#fired.get(rule.id)?.push(decision.eventTime);
+    for (const [name, value] of Object.entries(decision.answer ?? {})) {
+      if (typeof value !== "number") continue;
+      const values = this.#answers.get(name) ?? [];
+      if (values.length < MANY_ANSWERS) values.push(value);
+      this.#answers.set(name, values);
+    }
+  }
+
+  summary(counters: ReadonlyMap<string, number>, unit: Unit): TrySummary {
+    return {
+      agent: this.#agent,
+      events: this.#events,
+      from: this.#from,
+      to: this.#to,
+      counters: Object.fromEntries(counters),
       passes: unit.ledger.passes().decided,
-      fired: [...fired].map(([rule, times]) => ({ rule, times })),
-      answers: Object.fromEntries([...answers].map(([name, values]) => [name, spread(values)])),
-    }),
-    close: () => inference.stop(),
-  };
+      fired: [...this.#fired].map(([rule, times]) => ({ rule, times })),
+      answers: Object.fromEntries([...this.#answers].map(([name, values]) => [name, spread(values)])),
+    };
+  }
 }
 
 /** Lets time pass up to `nowMs`: the passes and silences that are due in between happen when they would have. */
@@ -123,17 +185,11 @@ async function settled(unit: Unit): Promise<void> {
   while (unit.agent.inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
 }
 
-function note(decision: Decision, answers: Map<string, number[]>, fired: Map<string, number[]>): void {
-  for (const rule of decision.rules) if (rule.fired) fired.get(rule.id)?.push(decision.eventTime);
-  for (const [name, value] of Object.entries(decision.answer ?? {})) {
-    if (typeof value !== "number") continue;
-    const values = answers.get(name) ?? [];
-    if (values.length < MANY_ANSWERS) values.push(value);
-    answers.set(name, values);
-  }
-}
-
 function spread(values: readonly number[]): { min: number; median: number; max: number } {
   const ordered = [...values].sort((a, b) => a - b);
-  return { min: ordered[0] ?? Number.NaN, median: ordered[Math.floor(ordered.length / 2)] ?? Number.NaN, max: ordered.at(-1) ?? Number.NaN };
+  return {
+    min: ordered[0] ?? Number.NaN,
+    median: ordered[Math.floor(ordered.length / 2)] ?? Number.NaN,
+    max: ordered.at(-1) ?? Number.NaN,
+  };
 }

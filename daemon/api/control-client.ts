@@ -27,14 +27,25 @@ export async function callDaemon(call: Call): Promise<unknown> {
       const line = JSON.parse(text) as Reply | Hello;
       if ("holdfast" in line) {
         if (line.protocol !== CONTROL_PROTOCOL) {
-          finish(() => reject(new DaemonError("SOCKET_PROTOCOL", { daemon: line.version }, { hint: "Restart the service after an upgrade." })));
+          finish(() =>
+            reject(
+              new DaemonError(
+                "SOCKET_PROTOCOL",
+                { daemon: line.version },
+                { hint: "Restart the service after an upgrade." },
+              ),
+            ),
+          );
         }
       } else if ("item" in line) call.onItem?.(line.item);
       else if ("result" in line) finish(() => resolve(line.result));
       else finish(() => reject(new Error(line.error.message)));
     };
     socket.setEncoding("utf8");
-    socket.on("data", lineSplitter(onLine, () => socket.destroy(), 67_108_864));
+    socket.on(
+      "data",
+      lineSplitter(onLine, () => socket.destroy(), 67_108_864),
+    );
     socket.on("error", (cause) => reject(new DaemonError("NOT_RUNNING", {}, { cause })));
     socket.on("close", () => reject(new DaemonError("NOT_RUNNING", { reason: "the daemon closed the connection" })));
     socket.write(`${JSON.stringify({ verb: call.verb, parameters: call.parameters ?? {} })}\n`);

@@ -6,8 +6,7 @@ import { ConfigInvalid, DaemonError, EXIT_DONE } from "../errors.ts";
 import type { AgentStatus, Status } from "../status.ts";
 import { dataDirectory, findConfig, type Where } from "./data.ts";
 import { count, painter, safe, table } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 interface Options extends Where {
   readonly json?: boolean;
@@ -37,7 +36,14 @@ async function agents(options: Options, io: Io): Promise<number> {
       name,
       enabled: config?.enabled ?? true,
       priority: config?.priority ?? live?.priority ?? null,
-      sources: config?.sources.map((source) => (source.kind === "mqtt" ? source.topic : source.kind === "schedule" ? `schedule ${source.cron}` : `vitals each ${source.everySeconds} s`)) ?? [],
+      sources:
+        config?.sources.map((source) =>
+          source.kind === "mqtt"
+            ? source.topic
+            : source.kind === "schedule"
+              ? `schedule ${source.cron}`
+              : `vitals each ${source.everySeconds} s`,
+        ) ?? [],
       model: config?.model ?? live?.model ?? null,
       rules: config?.rules.map((rule) => rule.id) ?? [],
       running: live ?? null,
@@ -47,8 +53,29 @@ async function agents(options: Options, io: Io): Promise<number> {
     io.out(`${JSON.stringify(list)}\n`);
     return EXIT_DONE;
   }
-  const rows = list.map((one) => [safe(one.name, 24), one.enabled ? String(one.priority) : "disabled", safe(one.sources.join(", "), 48), one.model ?? "–", safe(one.rules.join(", "), 40), one.running === null ? "not running" : `${count(one.running.decided)} decided`]);
-  io.out(table([{ title: "agent" }, { title: "priority" }, { title: "sources" }, { title: "model" }, { title: "rules" }, { title: "state" }], rows, painter(io), "no agents are configured"));
+  const rows = list.map((one) => [
+    safe(one.name, 24),
+    one.enabled ? String(one.priority) : "disabled",
+    safe(one.sources.join(", "), 48),
+    one.model ?? "–",
+    safe(one.rules.join(", "), 40),
+    one.running === null ? "not running" : `${count(one.running.decided)} decided`,
+  ]);
+  io.out(
+    table(
+      [
+        { title: "agent" },
+        { title: "priority" },
+        { title: "sources" },
+        { title: "model" },
+        { title: "rules" },
+        { title: "state" },
+      ],
+      rows,
+      painter(io),
+      "no agents are configured",
+    ),
+  );
   return EXIT_DONE;
 }
 

@@ -1,14 +1,13 @@
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
 import type { Problem } from "../../config/problems.ts";
 import { bundledModels } from "../assets.ts";
 import { EXIT_CONFIG, EXIT_DONE } from "../errors.ts";
 import { check } from "../generation.ts";
-import { resolve } from "node:path";
 import { problemLines } from "./failure.ts";
 import { painter } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 interface Options {
   readonly data?: string;
@@ -21,7 +20,10 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
     .description("every mistake of a configuration with file, line and column: schema, references, models, expressions")
     .option("--data <directory>", "the data directory whose model library counts; beats the file's store.directory")
     .option("--json", "{valid, problems:[{file,line,column,path,message,hint}]}")
-    .addHelpText("after", "\nExample:\n  holdfast check-config /etc/holdfast/holdfast.yaml\n\nExit status 78 when there is a mistake.")
+    .addHelpText(
+      "after",
+      "\nExample:\n  holdfast check-config /etc/holdfast/holdfast.yaml\n\nExit status 78 when there is a mistake.",
+    )
     .action((file: string, options: Options) => run(async () => checkConfig(file, options, io)));
 
 function checkConfig(file: string, options: Options, io: Io): number {
@@ -35,6 +37,9 @@ function checkConfig(file: string, options: Options, io: Io): number {
 function problemsOf(file: string, options: Options, io: Io): readonly Problem[] {
   const loaded = loadConfig({ file, environment: io.environment });
   if (!loaded.ok) return loaded.problems;
-  const dataDirectory = options.data === undefined ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory) : resolve(options.data);
+  const dataDirectory =
+    options.data === undefined
+      ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory)
+      : resolve(options.data);
   return check(loaded, { dataDirectory, bundled: bundledModels() }).problems;
 }

@@ -1,17 +1,19 @@
-import { type Command, Argument } from "commander";
+import { Argument, type Command } from "commander";
 import { EXIT_DONE } from "../errors.ts";
-import type { Io } from "./io.ts";
-import { program as parse, type RunVerb } from "./program.ts";
+import type { Io, Parse, RunVerb } from "./io.ts";
 
-export const verb = (io: Io) => (program: Command, run: RunVerb) =>
+export const verb = (io: Io) => (program: Command, run: RunVerb, parse: Parse) =>
   void program
     .command("completion")
     .description("a completion script for the shell")
     .addArgument(new Argument("<shell>").choices(["bash", "zsh"]))
-    .addHelpText("after", "\nExamples:\n  source <(holdfast completion bash)\n  holdfast completion zsh > ~/.zfunc/_holdfast")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  source <(holdfast completion bash)\n  holdfast completion zsh > ~/.zfunc/_holdfast",
+    )
     .action((shell: string) =>
       run(async () => {
-        const verbs = await verbsOf(io);
+        const verbs = await verbsOf(io, parse);
         io.out(shell === "bash" ? bash(verbs) : zsh(verbs));
         return EXIT_DONE;
       }),
@@ -24,16 +26,22 @@ interface KnownVerb {
 }
 
 /** Read off the program itself, by its own help, so that completion never lags behind. */
-async function verbsOf(io: Io): Promise<KnownVerb[]> {
+async function verbsOf(io: Io, parse: Parse): Promise<KnownVerb[]> {
   const help = async (args: readonly string[]): Promise<string> => {
     let text = "";
     await parse([...args, "--help"], { ...io, out: (part) => (text += part), err: () => undefined });
     return text;
   };
   const top = await help([]);
-  const names = [...top.matchAll(/^ {2}([a-z][a-z-]*)(?: .*?)? {2,}(.*)$/gm)].flatMap(([, name, description]) => (name === undefined || name === "help" ? [] : [{ name, description: description ?? "" }]));
+  const names = [...top.matchAll(/^ {2}([a-z][a-z-]*)(?: .*?)? {2,}(.*)$/gm)].flatMap(([, name, description]) =>
+    name === undefined || name === "help" ? [] : [{ name, description: description ?? "" }],
+  );
   return await Promise.all(
-    names.map(async ({ name, description }) => ({ name, description, options: [...new Set((await help([name])).match(/--[a-z][a-z-]*/g) ?? [])] })),
+    names.map(async ({ name, description }) => ({
+      name,
+      description,
+      options: [...new Set((await help([name])).match(/--[a-z][a-z-]*/g) ?? [])],
+    })),
   );
 }
 

@@ -1,11 +1,10 @@
 import type { Command } from "commander";
-import { loadConfig } from "../../config/load.ts";
 import { effective, effectiveYaml } from "../../config/effective.ts";
+import { loadConfig } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
 import { ConfigInvalid, EXIT_DONE } from "../errors.ts";
 import { findConfig } from "./data.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 interface Options {
   readonly config?: string;
@@ -24,7 +23,7 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) => {
       run(async () => {
         const loaded = loadConfig({ file: findConfig(options) ?? bundledExample(), environment: io.environment });
         if (!loaded.ok) throw new ConfigInvalid(loaded.problems);
-        
+
         io.out(options.json === true ? `${JSON.stringify(effective(loaded.config))}\n` : effectiveYaml(loaded.config));
         return EXIT_DONE;
       }),

@@ -1,5 +1,5 @@
-import { streamNames } from "../../sync/records.ts";
 import type { Decision } from "../../sync/records.ts";
+import { streamNames } from "../../sync/records.ts";
 import type { PlacedDecision } from "../log-reader.ts";
 import { age, figure, iso, type Paint, safe } from "./format.ts";
 
@@ -59,7 +59,9 @@ export function decisionRow(placed: PlacedDecision, nowMs: number, paint: Paint)
 function answerText(decision: Decision, paint: Paint): string {
   if (decision.source === "fallback") return paint(safe(`no answer: ${decision.reason ?? "?"}`, 48), "yellow");
   if (decision.source === "silence") return paint("silent", "yellow");
-  const parts = Object.entries(decision.answer ?? {}).map(([name, value]) => `${name} ${Array.isArray(value) ? `[${value.length}]` : figure(value)}`);
+  const parts = Object.entries(decision.answer ?? {}).map(
+    ([name, value]) => `${name} ${Array.isArray(value) ? `[${value.length}]` : figure(value)}`,
+  );
   return parts.length === 0 ? "–" : safe(parts.join(" "), 48);
 }
 
@@ -70,15 +72,29 @@ function rulesText(decision: Decision, paint: Paint): string {
   return holding === undefined ? paint("–", "dim") : paint(`${holding.id} ${holding.why}`, "yellow");
 }
 
-export const csvHeader = "id,epoch,stream,seq,agent,key,eventId,eventTime,receivedAt,decidedAt,source,reason,fired,answer,inputs";
+export const csvHeader =
+  "id,epoch,stream,seq,agent,key,eventId,eventTime,receivedAt,decidedAt,source,reason,fired,answer,inputs";
 
 /** One line of --csv (RFC 4180); answer and inputs as JSON in a cell. */
 export function decisionCsv(placed: PlacedDecision): string {
   const line = decisionJson(placed);
   const fired = placed.decision.rules.filter((rule) => rule.fired).map((rule) => rule.id);
   const cells = [
-    line["id"], line["epoch"], line["stream"], line["seq"], line["agent"], line["key"], line["eventId"] ?? "", line["eventTime"],
-    line["receivedAt"], line["decidedAt"], line["source"], line["reason"] ?? "", fired.join(" "), JSON.stringify(line["answer"]), JSON.stringify(line["inputs"]),
+    line["id"],
+    line["epoch"],
+    line["stream"],
+    line["seq"],
+    line["agent"],
+    line["key"],
+    line["eventId"] ?? "",
+    line["eventTime"],
+    line["receivedAt"],
+    line["decidedAt"],
+    line["source"],
+    line["reason"] ?? "",
+    fired.join(" "),
+    JSON.stringify(line["answer"]),
+    JSON.stringify(line["inputs"]),
   ];
   return cells.map(csvCell).join(",");
 }

@@ -5,8 +5,7 @@ import { type DecisionFilter, LogReader, type PlacedDecision } from "../log-read
 import { dataDirectory, type Where } from "./data.ts";
 import { csvHeader, decisionColumns, decisionCsv, decisionJson, decisionRow } from "./decision-line.ts";
 import { painter, table } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 import { countOption, timeOption } from "./times.ts";
 
 interface Options extends Where {
@@ -52,7 +51,13 @@ async function decisions(options: Options, io: Io): Promise<number> {
       print([log.byId(options.id)]);
       return EXIT_DONE;
     }
-    const filter: DecisionFilter = { agent: options.agent, key: options.key, rule: options.rule, sinceMs: options.since, untilMs: options.until };
+    const filter: DecisionFilter = {
+      agent: options.agent,
+      key: options.key,
+      rule: options.rule,
+      sinceMs: options.since,
+      untilMs: options.until,
+    };
     const isWhole = options.limit === undefined && (options.json === true || options.csv === true);
     let last = 0;
     if (isWhole) for (const batch of batches(log.all(filter))) last = print(batch) ?? last;
@@ -92,7 +97,8 @@ function printer(options: Options, io: Io): Print {
   let isFirst = true;
   return (batch) => {
     if (options.json === true) io.out(batch.map((one) => `${JSON.stringify(decisionJson(one))}\n`).join(""));
-    else if (options.csv === true) io.out(`${isFirst ? `${csvHeader}\n` : ""}${batch.map((one) => `${decisionCsv(one)}\n`).join("")}`);
+    else if (options.csv === true)
+      io.out(`${isFirst ? `${csvHeader}\n` : ""}${batch.map((one) => `${decisionCsv(one)}\n`).join("")}`);
     else if (batch.length > 0 || isFirst) {
       const rows = batch.map((one) => decisionRow(one, Date.now(), paint));
       const text = table(decisionColumns, rows, paint, "no decisions yet that fit");

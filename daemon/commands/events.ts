@@ -4,8 +4,7 @@ import { EXIT_DONE } from "../errors.ts";
 import type { Sighting } from "../watch.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { type Colour, figure, iso, painter, safe, time } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 interface Options extends Where {
   readonly follow?: boolean;
@@ -14,7 +13,14 @@ interface Options extends Where {
   readonly json?: boolean;
 }
 
-const COLOURS: Readonly<Record<string, Colour>> = { accepted: "green", duplicate: "dim", coalesced: "dim", late: "yellow", invalid: "red", shed: "red" };
+const COLOURS: Readonly<Record<string, Colour>> = {
+  accepted: "green",
+  duplicate: "dim",
+  coalesced: "dim",
+  late: "yellow",
+  invalid: "red",
+  shed: "red",
+};
 
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
   void program
@@ -40,14 +46,20 @@ async function follow(options: Options, io: Io): Promise<number> {
       if (options.agent !== undefined && sighting.agent !== options.agent) return;
       if (options.rejected === true && sighting.outcome === "accepted") return;
       if (options.json === true) {
-        io.out(`${JSON.stringify({ ...sighting, at: iso(sighting.at), ...(sighting.eventTime === undefined ? {} : { eventTime: iso(sighting.eventTime) }) })}\n`);
+        io.out(
+          `${JSON.stringify({ ...sighting, at: iso(sighting.at), ...(sighting.eventTime === undefined ? {} : { eventTime: iso(sighting.eventTime) }) })}\n`,
+        );
         return;
       }
-      const fields = Object.entries(sighting.fields ?? {}).map(([name, value]) => `${name} ${figure(value)}`).join("  ");
+      const fields = Object.entries(sighting.fields ?? {})
+        .map(([name, value]) => `${name} ${figure(value)}`)
+        .join("  ");
       const outcome = paint(sighting.outcome.padEnd(9), COLOURS[sighting.outcome] ?? "dim");
       const why = sighting.reason === undefined ? "" : paint(` ${safe(sighting.reason, 80)}`, "yellow");
       const from = safe(sighting.topic ?? "", 60);
-      io.out(`${paint(time(sighting.at).slice(11), "dim")} ${outcome} ${safe(sighting.agent ?? "–", 24)} ${safe(sighting.key ?? "", 32)}${why} ${safe(fields, 160)} ${paint(from, "dim")}\n`);
+      io.out(
+        `${paint(time(sighting.at).slice(11), "dim")} ${outcome} ${safe(sighting.agent ?? "–", 24)} ${safe(sighting.key ?? "", 32)}${why} ${safe(fields, 160)} ${paint(from, "dim")}\n`,
+      );
     },
   });
   return EXIT_DONE;

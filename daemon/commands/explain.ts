@@ -6,8 +6,7 @@ import { pastAgent } from "../past.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { decisionJson } from "./decision-line.ts";
 import { figure, type Paint, painter, safe, time } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 interface Options extends Where {
   readonly json?: boolean;
@@ -16,7 +15,9 @@ interface Options extends Where {
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
   void program
     .command("explain <id>")
-    .description("why a decision came out as it did: inputs, each part of each condition with its value (reproduce runs it again)")
+    .description(
+      "why a decision came out as it did: inputs, each part of each condition with its value (reproduce runs it again)",
+    )
     .option("--config <file>", "the gateway's file")
     .option("--data <directory>", "its data directory")
     .option("--json", "one JSON object")
@@ -27,7 +28,11 @@ interface ExplainedRule {
   readonly id: string;
   readonly fired: boolean;
   readonly why: string;
-  readonly conditions: readonly { readonly name: string; readonly source: string; readonly parts: readonly ExplainedPart[] }[];
+  readonly conditions: readonly {
+    readonly name: string;
+    readonly source: string;
+    readonly parts: readonly ExplainedPart[];
+  }[];
 }
 
 function explain(id: string, options: Options, io: Io): number {
@@ -41,15 +46,23 @@ function explain(id: string, options: Options, io: Io): number {
     const rules = past.plan.config.rules.map((rule): ExplainedRule => {
       const outcome = decision.rules.find((one) => one.id === rule.id);
       const seen = seenBy(rule.id, decision as Parameters<typeof seenBy>[1], past.declarations);
-      const conditions = [{ name: "when", source: rule.when }, ...(rule.clearWhen === undefined ? [] : [{ name: "clearWhen", source: rule.clearWhen }])];
+      const conditions = [
+        { name: "when", source: rule.when },
+        ...(rule.clearWhen === undefined ? [] : [{ name: "clearWhen", source: rule.clearWhen }]),
+      ];
       return {
         id: rule.id,
         fired: outcome?.fired ?? false,
         why: outcome?.why ?? (decision.source === "fallback" ? "no answer, so no rule was asked" : "not asked"),
-        conditions: conditions.map(({ name, source }) => ({ name, source, parts: explainExpression(source, past.declarations, seen) })),
+        conditions: conditions.map(({ name, source }) => ({
+          name,
+          source,
+          parts: explainExpression(source, past.declarations, seen),
+        })),
       };
     });
-    if (options.json === true) io.out(`${JSON.stringify({ ...decisionJson(placed), units: Object.fromEntries(units), explained: rules })}\n`);
+    if (options.json === true)
+      io.out(`${JSON.stringify({ ...decisionJson(placed), units: Object.fromEntries(units), explained: rules })}\n`);
     else io.out(text(placed, rules, units, painter(io)));
     return EXIT_DONE;
   } finally {
@@ -57,7 +70,12 @@ function explain(id: string, options: Options, io: Io): number {
   }
 }
 
-function text(placed: ReturnType<LogReader["byId"]>, rules: readonly ExplainedRule[], units: ReadonlyMap<string, string | undefined>, paint: Paint): string {
+function text(
+  placed: ReturnType<LogReader["byId"]>,
+  rules: readonly ExplainedRule[],
+  units: ReadonlyMap<string, string | undefined>,
+  paint: Paint,
+): string {
   const { decision } = placed;
   const lines = [
     `${paint(decision.id, "bold")}  epoch ${placed.epoch}, n ${placed.n}`,
@@ -66,18 +84,26 @@ function text(placed: ReturnType<LogReader["byId"]>, rules: readonly ExplainedRu
     `generation  ${decision.generation}${decision.model === undefined ? "" : `, model ${decision.model.name} ${decision.model.version} (${decision.model.digest.slice(0, 12)})`}`,
     `source      ${decision.source}${decision.reason === undefined ? "" : `: ${safe(decision.reason)}`}`,
   ];
-  if (decision.window !== undefined) lines.push(`window      ${decision.window.count} readings, ${Math.round(decision.window.coverage * 100)} % covered`);
+  if (decision.window !== undefined)
+    lines.push(
+      `window      ${decision.window.count} readings, ${Math.round(decision.window.coverage * 100)} % covered`,
+    );
   lines.push("", paint("inputs", "bold"));
-  for (const [name, value] of Object.entries(decision.inputs)) lines.push(`  ${name.padEnd(20)} ${figure(value)} ${units.get(name) ?? ""}`.trimEnd());
+  for (const [name, value] of Object.entries(decision.inputs))
+    lines.push(`  ${name.padEnd(20)} ${figure(value)} ${units.get(name) ?? ""}`.trimEnd());
   if (decision.answer !== undefined) {
     lines.push("", paint("answer", "bold"));
-    for (const [name, value] of Object.entries(decision.answer)) lines.push(`  ${name.padEnd(20)} ${Array.isArray(value) ? JSON.stringify(value) : figure(value)}`);
+    for (const [name, value] of Object.entries(decision.answer))
+      lines.push(`  ${name.padEnd(20)} ${Array.isArray(value) ? JSON.stringify(value) : figure(value)}`);
   }
   for (const rule of rules) {
     lines.push("", `${paint(`rule ${rule.id}`, "bold")}: ${rule.fired ? paint("fired", "red") : rule.why}`);
     for (const { name, parts } of rule.conditions) {
       lines.push(`  ${paint(name, "dim")}`);
-      for (const part of parts) lines.push(`  ${"  ".repeat(part.depth + 1)}${safe(part.text, 100)}  =  ${part.error === undefined ? paint(safe(figure(part.value)), "cyan") : paint(part.error, "yellow")}`);
+      for (const part of parts)
+        lines.push(
+          `  ${"  ".repeat(part.depth + 1)}${safe(part.text, 100)}  =  ${part.error === undefined ? paint(safe(figure(part.value)), "cyan") : paint(part.error, "yellow")}`,
+        );
     }
   }
   return `${lines.join("\n")}\n`;

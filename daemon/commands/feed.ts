@@ -4,8 +4,7 @@ import { openPublisher } from "../bus/publisher.ts";
 import { cellTime, cellValue, readCsv } from "../csv.ts";
 import { DaemonError, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import { count } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 import { createProgress } from "./progress.ts";
 import { countOption, positiveOption } from "./times.ts";
 
@@ -42,7 +41,10 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
     .option("--password-file <file>", "file with this user's password")
     .option("--limit <n>", "only the first n rows", countOption)
     .option("--json", "print the summary as JSON")
-    .addHelpText("after", "\nExample:\n  holdfast feed --csv readings.csv --topic plant/machine-1/temperature --rate 2000")
+    .addHelpText(
+      "after",
+      "\nExample:\n  holdfast feed --csv readings.csv --topic plant/machine-1/temperature --rate 2000",
+    )
     .action((options: Options) => run(() => feed(options, io)));
 
 async function feed(options: Options, io: Io): Promise<number> {
@@ -61,7 +63,10 @@ async function feed(options: Options, io: Io): Promise<number> {
     for await (const row of readCsv(options.csv)) {
       if (io.stop.aborted || sent >= limit) break;
       await pace(sent, row.cells, io.stop);
-      await publisher.publish(topicOf(options.topic, row.cells), message(row.cells, options.id === true ? `${row.line}` : undefined));
+      await publisher.publish(
+        topicOf(options.topic, row.cells),
+        message(row.cells, options.id === true ? `${row.line}` : undefined),
+      );
       sent += 1;
       progress.show(sent, row.progress);
     }
@@ -73,7 +78,11 @@ async function feed(options: Options, io: Io): Promise<number> {
   const seconds = (performance.now() - startedAt) / 1000;
   const summary = { sent, acknowledged: publisher.acknowledged(), seconds: Number(seconds.toFixed(3)) };
   const rate = count(sent / Math.max(seconds, 0.001));
-  io.out(options.json === true ? `${JSON.stringify(summary)}\n` : `${count(sent)} messages sent in ${seconds.toFixed(1)} s (${rate}/s), ${count(summary.acknowledged)} acknowledged\n`);
+  io.out(
+    options.json === true
+      ? `${JSON.stringify(summary)}\n`
+      : `${count(sent)} messages sent in ${seconds.toFixed(1)} s (${rate}/s), ${count(summary.acknowledged)} acknowledged\n`,
+  );
   return io.stop.aborted ? EXIT_FAILED : EXIT_DONE;
 }
 
@@ -87,7 +96,12 @@ function message(cells: Readonly<Record<string, string>>, id: string | undefined
 function topicOf(template: string, cells: Readonly<Record<string, string>>): string {
   return template.replace(/\{([^}]+)\}/g, (_, name: string) => {
     const value = cells[name];
-    if (value === undefined) throw new DaemonError("INPUT_FILE", { column: name }, { hint: "The topic names a column that the file does not have." });
+    if (value === undefined)
+      throw new DaemonError(
+        "INPUT_FILE",
+        { column: name },
+        { hint: "The topic names a column that the file does not have." },
+      );
     return value.replace(/[+#/]/g, "_");
   });
 }
@@ -106,7 +120,12 @@ function pacer(options: Options): Pace {
     let first: number | undefined;
     return async (_, cells, stop) => {
       const at = cellTime(cells[options.timestamp] ?? "");
-      if (!Number.isFinite(at)) throw new DaemonError("INPUT_FILE", { column: options.timestamp, value: cells[options.timestamp] }, { hint: "--timestamp names the column with the time." });
+      if (!Number.isFinite(at))
+        throw new DaemonError(
+          "INPUT_FILE",
+          { column: options.timestamp, value: cells[options.timestamp] },
+          { hint: "--timestamp names the column with the time." },
+        );
       first ??= at;
       await until((at - first) / speed, stop);
     };

@@ -59,7 +59,9 @@ export function bytes(count: number): string {
 
 /** Whole numbers with thin groups: "22 695". */
 export function count(n: number): string {
-  return Math.round(n).toString().replace(/\B(?=(\d{3})+$)/g, " ");
+  return Math.round(n)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, " ");
 }
 
 /** A measured number with as many digits as a person needs. */
@@ -82,7 +84,12 @@ export interface Column {
 }
 
 /** Aligned columns under a dim heading; without rows only `empty`. */
-export function table(columns: readonly Column[], rows: readonly (readonly string[])[], paint: Paint, empty: string): string {
+export function table(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+  paint: Paint,
+  empty: string,
+): string {
   if (rows.length === 0) return `${empty}\n`;
   const widths = columns.map((column, at) => Math.max(width(column.title), ...rows.map((row) => width(row[at] ?? ""))));
   const line = (cells: readonly string[]): string =>

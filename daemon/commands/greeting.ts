@@ -4,7 +4,9 @@ import type { Paint } from "./format.ts";
 /** What a person sees when the daemon is up: what it does now, and what to try next. */
 export function greeting(status: Status, paint: Paint, named: { file: string; data: string | undefined }): string {
   const data = named.data === undefined || named.data === ".holdfast" ? "" : ` --data ${named.data}`;
-  const agents = status.agents.map((agent) => `${agent.name}${agent.model === null ? "" : ` with model ${agent.model}`}`);
+  const agents = status.agents.map(
+    (agent) => `${agent.name}${agent.model === null ? "" : ` with model ${agent.model}`}`,
+  );
   const tries: readonly (readonly [string, string])[] = [
     [`npx holdfast status${data}`, "what it does, and that its books balance"],
     [`npx holdfast decisions --follow${data}`, "decisions as they are written"],

@@ -9,3 +9,9 @@ export interface Io {
   /** Aborted by SIGINT or SIGTERM. */
   readonly stop: AbortSignal;
 }
+
+/** Runs a verb's work and keeps its exit status. */
+export type RunVerb = (work: () => Promise<number>) => Promise<void>;
+
+/** The program itself, for a verb that asks it about its verbs. */
+export type Parse = (args: readonly string[], io: Io) => Promise<number>;

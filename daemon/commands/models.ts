@@ -7,8 +7,7 @@ import { childPath } from "../children.ts";
 import { DaemonError, EXIT_DONE } from "../errors.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { bytes, painter, safe, table } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 import { countOption } from "./times.ts";
 
 interface Options extends Where {
@@ -19,11 +18,21 @@ interface Options extends Where {
 
 export const verb = (io: Io) => (program: Command, run: RunVerb) => {
   const models = program.command("models").description("the library of models on this gateway: list, add, show");
-  const where = (command: Command): Command => command.option("--config <file>", "the gateway's file").option("--data <directory>", "its data directory").option("--json", "as JSON");
-  const library = (options: Options): Library => new Library(join(dataDirectory(options, io), "models"), bundledModels());
-  where(models.command("list", { isDefault: true }).description("models of the library and those that came with Holdfast"))
-    .action((options: Options) => run(async () => list(await library(options).list(), options, io)));
-  where(models.command("add <file>").description("take in an ONNX file with a drafted manifest, or a folder with model.onnx and manifest.json"))
+  const where = (command: Command): Command =>
+    command
+      .option("--config <file>", "the gateway's file")
+      .option("--data <directory>", "its data directory")
+      .option("--json", "as JSON");
+  const library = (options: Options): Library =>
+    new Library(join(dataDirectory(options, io), "models"), bundledModels());
+  where(
+    models.command("list", { isDefault: true }).description("models of the library and those that came with Holdfast"),
+  ).action((options: Options) => run(async () => list(await library(options).list(), options, io)));
+  where(
+    models
+      .command("add <file>")
+      .description("take in an ONNX file with a drafted manifest, or a folder with model.onnx and manifest.json"),
+  )
     .option("--name <name>", "the model's name (default: the file's)")
     .option("--model-version <n>", "its version (default: 1)", countOption)
     .addHelpText("after", "\nExample:\n  holdfast models add pump-anomaly.onnx --name pump-anomaly")
@@ -34,11 +43,41 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) => {
 };
 
 function list(found: Awaited<ReturnType<Library["list"]>>, options: Options, io: Io): number {
-  const models = found.models.map(({ manifest, origin, directory }) => ({ name: manifest.name, version: manifest.version, digest: manifest.digest, origin, inputs: inputCount({ manifest }), sizeBytes: manifest.sizeBytes, licence: manifest.licence, directory }));
+  const models = found.models.map(({ manifest, origin, directory }) => ({
+    name: manifest.name,
+    version: manifest.version,
+    digest: manifest.digest,
+    origin,
+    inputs: inputCount({ manifest }),
+    sizeBytes: manifest.sizeBytes,
+    licence: manifest.licence,
+    directory,
+  }));
   if (options.json === true) io.out(`${JSON.stringify({ models, broken: found.broken })}\n`);
   else {
     const paint = painter(io);
-    io.out(table([{ title: "model" }, { title: "version", right: true }, { title: "inputs", right: true }, { title: "size", right: true }, { title: "origin" }, { title: "digest" }], models.map((one) => [one.name, String(one.version), String(one.inputs), bytes(one.sizeBytes), one.origin, one.digest.slice(0, 19)]), paint, "no models"));
+    io.out(
+      table(
+        [
+          { title: "model" },
+          { title: "version", right: true },
+          { title: "inputs", right: true },
+          { title: "size", right: true },
+          { title: "origin" },
+          { title: "digest" },
+        ],
+        models.map((one) => [
+          one.name,
+          String(one.version),
+          String(one.inputs),
+          bytes(one.sizeBytes),
+          one.origin,
+          one.digest.slice(0, 19),
+        ]),
+        paint,
+        "no models",
+      ),
+    );
     for (const one of found.broken) io.out(`${paint("unusable", "red")} ${one.directory}: ${safe(one.reason, 200)}\n`);
   }
   return EXIT_DONE;
@@ -54,7 +93,11 @@ async function add(file: string, library: Library, options: Options, io: Io): Pr
     told(added, [], options, io);
     return EXIT_DONE;
   }
-  const draft = await draftManifest(file, { hostPath: childPath("models/host/main"), name: options.name, version: options.modelVersion });
+  const draft = await draftManifest(file, {
+    hostPath: childPath("models/host/main"),
+    name: options.name,
+    version: options.modelVersion,
+  });
   told(await library.addDraft(file, draft), draft.notes, options, io);
   return EXIT_DONE;
 }
@@ -62,17 +105,24 @@ async function add(file: string, library: Library, options: Options, io: Io): Pr
 function told(added: LibraryModel, notes: readonly string[], options: Options, io: Io): void {
   const { manifest, directory } = added;
   if (options.json === true) {
-    io.out(`${JSON.stringify({ name: manifest.name, version: manifest.version, digest: manifest.digest, directory, notes })}\n`);
+    io.out(
+      `${JSON.stringify({ name: manifest.name, version: manifest.version, digest: manifest.digest, directory, notes })}\n`,
+    );
     return;
   }
   io.out(`${manifest.name} ${manifest.version} is in the library: ${directory}\n`);
   if (notes.length === 0) return;
-  io.out(`The manifest was drafted from the file. Look it over in ${join(directory, "manifest.json")}:\n${notes.map((note) => `  - ${note}\n`).join("")}`);
+  io.out(
+    `The manifest was drafted from the file. Look it over in ${join(directory, "manifest.json")}:\n${notes.map((note) => `  - ${note}\n`).join("")}`,
+  );
 }
 
 async function show(name: string, library: Library, options: Options, io: Io): Promise<number> {
   const found = await library.find({ name, version: options.modelVersion });
-  if (found === undefined) throw new DaemonError("MODEL_UNUSABLE", { model: name }, { hint: "holdfast models list shows what is there." });
-  io.out(`${JSON.stringify({ ...found.manifest, directory: found.directory }, null, options.json === true ? undefined : 2)}\n`);
+  if (found === undefined)
+    throw new DaemonError("MODEL_UNUSABLE", { model: name }, { hint: "holdfast models list shows what is there." });
+  io.out(
+    `${JSON.stringify({ ...found.manifest, directory: found.directory }, null, options.json === true ? undefined : 2)}\n`,
+  );
   return EXIT_DONE;
 }

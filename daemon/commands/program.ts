@@ -1,12 +1,10 @@
 import { Command, CommanderError } from "commander";
 import { EXIT_DONE, EXIT_USAGE } from "../errors.ts";
 import { version } from "../version.ts";
-import type { Io } from "./io.ts";
+import type { Io, Parse, RunVerb } from "./io.ts";
 
 /** One verb: adds itself to the program; its work is loaded only when it is called. */
-type AddVerb = (program: Command, run: RunVerb) => void;
-/** Runs a verb's work and keeps its exit status. */
-export type RunVerb = (work: () => Promise<number>) => Promise<void>;
+type AddVerb = (program: Command, run: RunVerb, parse: Parse) => void;
 
 /** Parses the arguments and runs one verb. Resolves with the exit status: 0 done, 1 failed, 2 usage, 78 configuration. */
 export async function program(args: readonly string[], io: Io): Promise<number> {
@@ -22,7 +20,7 @@ export async function program(args: readonly string[], io: Io): Promise<number> 
   const run: RunVerb = async (work) => {
     status = await work();
   };
-  for (const add of await verbs(args[0])) add(io)(root, run);
+  for (const add of await verbs(args[0])) add(io)(root, run, program);
   try {
     await root.parseAsync([...args], { from: "user" });
   } catch (error) {

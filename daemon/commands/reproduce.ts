@@ -1,5 +1,5 @@
-import type { Command } from "commander";
 import { join } from "node:path";
+import type { Command } from "commander";
 import { Library } from "../../models/library.ts";
 import { runOnce } from "../../models/one-model.ts";
 import type { InputRow } from "../../models/tensors.ts";
@@ -14,8 +14,7 @@ import { LogReader } from "../log-reader.ts";
 import { type PastAgent, pastAgent } from "../past.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { painter } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 interface Options extends Where {
   readonly json?: boolean;
@@ -31,11 +30,16 @@ interface Comparison {
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
   void program
     .command("reproduce <id>")
-    .description("run a recorded decision again in a fresh host and compare bit by bit (explain shows why it came out so)")
+    .description(
+      "run a recorded decision again in a fresh host and compare bit by bit (explain shows why it came out so)",
+    )
     .option("--config <file>", "the gateway's file")
     .option("--data <directory>", "its data directory")
     .option("--json", "one JSON object")
-    .addHelpText("after", "\nExample:\n  holdfast reproduce 0190f3c2-7d1e-7a31-8f0e-2b6c9d5a4e11\n\nExit status 1 when something differs.")
+    .addHelpText(
+      "after",
+      "\nExample:\n  holdfast reproduce 0190f3c2-7d1e-7a31-8f0e-2b6c9d5a4e11\n\nExit status 1 when something differs.",
+    )
     .action((id: string, options: Options) => run(() => reproduce(id, options, io)));
 
 async function reproduce(id: string, options: Options, io: Io): Promise<number> {
@@ -47,14 +51,22 @@ async function reproduce(id: string, options: Options, io: Io): Promise<number> 
   } finally {
     log.close();
   }
-  if (decision.source !== "answer" && decision.source !== "none") throw new DaemonError("NOT_REPRODUCIBLE", { source: decision.source, reason: decision.reason }, { hint: "There was no answer; holdfast explain shows what is known." });
+  if (decision.source !== "answer" && decision.source !== "none")
+    throw new DaemonError(
+      "NOT_REPRODUCIBLE",
+      { source: decision.source, reason: decision.reason },
+      { hint: "There was no answer; holdfast explain shows what is known." },
+    );
   const past = pastAgent(directory, decision);
   const compared = [...(await answers(decision, past, directory)), ...conditions(decision, past)];
   const same = compared.every((one) => one.same);
   if (options.json === true) io.out(`${JSON.stringify({ id, same, compared })}\n`);
   else {
     const paint = painter(io);
-    for (const one of compared) io.out(`${one.same ? paint("same   ", "green") : paint("differs", "red")}  ${one.what}: ${JSON.stringify(one.recorded)}${one.same ? "" : ` recorded, ${JSON.stringify(one.again)} now`}\n`);
+    for (const one of compared)
+      io.out(
+        `${one.same ? paint("same   ", "green") : paint("differs", "red")}  ${one.what}: ${JSON.stringify(one.recorded)}${one.same ? "" : ` recorded, ${JSON.stringify(one.again)} now`}\n`,
+      );
     io.out(same ? `Decision ${id} came out the same, bit for bit.\n` : `Decision ${id} did not come out the same.\n`);
   }
   return same ? EXIT_DONE : EXIT_FAILED;
@@ -65,15 +77,26 @@ async function answers(decision: Decision, past: PastAgent, dataDirectory: strin
   if (manifest === undefined) return [];
   const library = new Library(join(dataDirectory, "models"), bundledModels());
   const model = await library.find({ name: manifest.name, version: manifest.version, digest: manifest.digest });
-  if (model === undefined) throw new DaemonError("NOT_REPRODUCIBLE", { model: `${manifest.name} ${manifest.version}`, digest: manifest.digest }, { hint: "The model is not in the library any more: holdfast models add it again." });
+  if (model === undefined)
+    throw new DaemonError(
+      "NOT_REPRODUCIBLE",
+      { model: `${manifest.name} ${manifest.version}`, digest: manifest.digest },
+      { hint: "The model is not in the library any more: holdfast models add it again." },
+    );
   const row = past.plan.inputs.map((input) => decision.inputs[input.name]) as InputRow;
   const again = await runOnce(model.directory, row, decision.batch ?? 1, { hostPath: childPath("models/host/main") });
-  return Object.entries(decision.answer ?? {}).map(([name, recorded]) => ({ what: `answer.${name}`, recorded, again: again[name], same: isSame(recorded, again[name]) }));
+  return Object.entries(decision.answer ?? {}).map(([name, recorded]) => ({
+    what: `answer.${name}`,
+    recorded,
+    again: again[name],
+    same: isSame(recorded, again[name]),
+  }));
 }
 
 /** Numbers as they are, without tolerance: JSON's shortest form of a double is exact both ways. */
 function isSame(a: unknown, b: unknown): boolean {
-  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((value, at) => Object.is(value, b[at]));
+  if (Array.isArray(a) && Array.isArray(b))
+    return a.length === b.length && a.every((value, at) => Object.is(value, b[at]));
   return Object.is(a, b);
 }
 
@@ -84,9 +107,26 @@ function conditions(decision: Decision, past: PastAgent): Comparison[] {
     const outcome = decision.rules.find((one) => one.id === rule.id);
     if (outcome === undefined || outcome.why.startsWith("error")) return [];
     const seen = seenBy(rule.id, decision as Parameters<typeof seenBy>[1], past.declarations);
-    const timing = { forMs: rule.forSeconds * 1000, cooldownMs: rule.cooldownSeconds * 1000, hasClear: rule.clearWhen !== undefined, keepsLastFired: false, countsPasses: false };
-    const asked = asksClear(timing, { sinceBootMs: null, lastFiredBootMs: null, passes: 0, failing: false, firing: seen.state.firing }) ? "clearWhen" : "when";
-    const compiled = expressions.compile(asked === "clearWhen" ? (rule.clearWhen ?? rule.when) : rule.when, "condition");
+    const timing = {
+      forMs: rule.forSeconds * 1000,
+      cooldownMs: rule.cooldownSeconds * 1000,
+      hasClear: rule.clearWhen !== undefined,
+      keepsLastFired: false,
+      countsPasses: false,
+    };
+    const asked = asksClear(timing, {
+      sinceBootMs: null,
+      lastFiredBootMs: null,
+      passes: 0,
+      failing: false,
+      firing: seen.state.firing,
+    })
+      ? "clearWhen"
+      : "when";
+    const compiled = expressions.compile(
+      asked === "clearWhen" ? (rule.clearWhen ?? rule.when) : rule.when,
+      "condition",
+    );
     if (!compiled.ok) return [];
     expressions.bind(seen.pass, seen.answer, seen.nowMs);
     expressions.bindState(seen.state);

@@ -11,8 +11,7 @@ import { version } from "../version.ts";
 import { findConfig } from "./data.ts";
 import { painter } from "./format.ts";
 import { greeting } from "./greeting.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 import { logLine } from "./terminal-log.ts";
 
 /** From SIGTERM to the end; the service manager waits a little longer. */
@@ -45,7 +44,12 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
   const named = findConfig(options);
   const file = named ?? bundledExample();
   const fail = deferred<Error>();
-  const { chosen, composed, log } = build(file, { ...options, ...(named === undefined && options.data === undefined ? { data: ".holdfast" } : {}) }, io, fail.resolve);
+  const { chosen, composed, log } = build(
+    file,
+    { ...options, ...(named === undefined && options.data === undefined ? { data: ".holdfast" } : {}) },
+    io,
+    fail.resolve,
+  );
   await startAll(composed.parts, io.stop, log);
   if (chosen.problems.length === 0) rememberLastGood(chosen.dataDirectory, chosen.loaded);
   if (io.terminal) io.out(greeting(composed.status(), painter(io), { file, data: options.data }));
@@ -54,7 +58,12 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
 }
 
 /** Builds from the file; with --last-good, from the kept copy when the file has mistakes. */
-function build(file: string, options: Options, io: Io, fail: (error: Error) => void): { chosen: Chosen; composed: Composed; log: Log } {
+function build(
+  file: string,
+  options: Options,
+  io: Io,
+  fail: (error: Error) => void,
+): { chosen: Chosen; composed: Composed; log: Log } {
   try {
     return compositionOf(choose(file, options, io, []), file, io, fail);
   } catch (error) {
@@ -62,24 +71,66 @@ function build(file: string, options: Options, io: Io, fail: (error: Error) => v
     const dataDirectory = resolve(options.data ?? ".holdfast");
     const kept = findLastGood(dataDirectory);
     if (kept === undefined) throw error;
-    return compositionOf(choose(kept.file, { ...options, data: dataDirectory }, io, error.problems, kept.baseDirectory), file, io, fail);
+    return compositionOf(
+      choose(kept.file, { ...options, data: dataDirectory }, io, error.problems, kept.baseDirectory),
+      file,
+      io,
+      fail,
+    );
   }
 }
 
 function choose(file: string, options: Options, io: Io, problems: readonly Problem[], baseDirectory?: string): Chosen {
-  const loaded = loadConfig({ file, environment: io.environment, ...(baseDirectory === undefined ? {} : { baseDirectory }) });
+  const loaded = loadConfig({
+    file,
+    environment: io.environment,
+    ...(baseDirectory === undefined ? {} : { baseDirectory }),
+  });
   if (!loaded.ok) throw new ConfigInvalid(loaded.problems);
-  const dataDirectory = options.data === undefined ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory) : resolve(options.data);
+  const dataDirectory =
+    options.data === undefined
+      ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory)
+      : resolve(options.data);
   return { loaded, dataDirectory, problems };
 }
 
-function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error: Error) => void): { chosen: Chosen; composed: Composed; log: Log } {
+function compositionOf(
+  chosen: Chosen,
+  file: string,
+  io: Io,
+  fail: (error: Error) => void,
+): { chosen: Chosen; composed: Composed; log: Log } {
   const { level } = chosen.loaded.config.gateway.log;
   const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level);
   const { loaded, dataDirectory, problems } = chosen;
-  const composed = compose({ loaded, dataDirectory, environment: io.environment, log, fail, usesLastGood: problems.length > 0 });
-  log.info({ event: "starting", source: version(), config: file, data: dataDirectory, generation: composed.prepared.digest.slice(0, 16) }, "holdfast starts");
-  if (problems.length > 0) log.error({ event: "lastGood", config: file, problem: problems, hint: "Correct the file and restart: holdfast check-config lists its mistakes." }, "the configuration has mistakes; the last good one is used");
+  const composed = compose({
+    loaded,
+    dataDirectory,
+    environment: io.environment,
+    log,
+    fail,
+    usesLastGood: problems.length > 0,
+  });
+  log.info(
+    {
+      event: "starting",
+      source: version(),
+      config: file,
+      data: dataDirectory,
+      generation: composed.prepared.digest.slice(0, 16),
+    },
+    "holdfast starts",
+  );
+  if (problems.length > 0)
+    log.error(
+      {
+        event: "lastGood",
+        config: file,
+        problem: problems,
+        hint: "Correct the file and restart: holdfast check-config lists its mistakes.",
+      },
+      "the configuration has mistakes; the last good one is used",
+    );
   return { chosen, composed, log };
 }
 

@@ -4,8 +4,7 @@ import { EXIT_DONE } from "../errors.ts";
 import type { Status } from "../status.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { bytes, count, duration, painter, table } from "./format.ts";
-import type { Io } from "./io.ts";
-import type { RunVerb } from "./program.ts";
+import type { Io, RunVerb } from "./io.ts";
 
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
   void program
@@ -37,14 +36,40 @@ function statusText(status: Status, io: Io): string {
   ];
   for (const gap of status.gaps.slice(-5)) lines.push(`gap         ${gap.from} to ${gap.to}: ${gap.reason}`);
   const agents = table(
-    [{ title: "agent" }, { title: "priority" }, { title: "model" }, { title: "keys", right: true }, { title: "decided", right: true }, { title: "fired", right: true }, { title: "fallback", right: true }, { title: "p99", right: true }],
-    status.agents.map((one) => [one.name, one.priority, one.model ?? "–", count(one.keys), count(one.decided), count(one.fired), count(one.fallbacks), one.p99Ms === null ? "–" : `${one.p99Ms} ms`]),
+    [
+      { title: "agent" },
+      { title: "priority" },
+      { title: "model" },
+      { title: "keys", right: true },
+      { title: "decided", right: true },
+      { title: "fired", right: true },
+      { title: "fallback", right: true },
+      { title: "p99", right: true },
+    ],
+    status.agents.map((one) => [
+      one.name,
+      one.priority,
+      one.model ?? "–",
+      count(one.keys),
+      count(one.decided),
+      count(one.fired),
+      count(one.fallbacks),
+      one.p99Ms === null ? "–" : `${one.p99Ms} ms`,
+    ]),
     paint,
     "no agents",
   );
   const models = table(
     [{ title: "model" }, { title: "state" }, { title: "strikes", right: true }, { title: "lane" }, { title: "digest" }],
-    status.models.map((one) => [`${one.name} ${one.version}`, one.state === "ready" ? one.state : paint(`${one.state}${one.reason === undefined ? "" : `: ${one.reason}`}`, "red"), String(one.strikes), one.lane, one.digest.slice(0, 19)]),
+    status.models.map((one) => [
+      `${one.name} ${one.version}`,
+      one.state === "ready"
+        ? one.state
+        : paint(`${one.state}${one.reason === undefined ? "" : `: ${one.reason}`}`, "red"),
+      String(one.strikes),
+      one.lane,
+      one.digest.slice(0, 19),
+    ]),
     paint,
     "no models",
   );
