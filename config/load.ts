@@ -12,28 +12,19 @@ import {
   parseDocument,
   stringify,
 } from "yaml";
-import type { z } from "zod";
+import { type Config, check, MOST_PROBLEMS } from "./check.ts";
 import { applyEnvironment, type Environment } from "./environment.ts";
 import { filesBeside, type NamedFile, readText, type SourceFile, sha256 } from "./files.ts";
-import type { GatewayConfig } from "./gateway.ts";
 import { mergeFiles, type ParsedFile } from "./merge.ts";
-import { mistakes } from "./mistakes.ts";
 import { type Entry, type Place, placed, placedIn, placeKey } from "./places.ts";
 import { atValue, type Finding, inOrder, type Path, type Problem } from "./problems.ts";
-import { prune } from "./prune.ts";
-import { references } from "./references.ts";
-import type { ReleaseConfig } from "./release.ts";
-import { generationSections, rootSchema } from "./schema-tree.ts";
+import { generationSections } from "./schema-tree.ts";
 import { emptyFileText, syntaxHint, syntaxText, topLevelText } from "./syntax-text.ts";
 import { upgrade } from "./upgrade.ts";
 
+export type { Config } from "./check.ts";
 export type { SourceFile } from "./files.ts";
 export type { Problem } from "./problems.ts";
-
-export interface Config {
-  readonly gateway: GatewayConfig;
-  readonly generation: ReleaseConfig;
-}
 
 export interface LoadedConfig {
   readonly ok: true;
@@ -72,7 +63,7 @@ export function loadConfig(options: LoadOptions): LoadResult {
   const merged = mergeFiles(files);
   const { value, overrides, findings } = applyEnvironment(merged.value, options.environment, yamlValue);
   const place = (finding: Finding): Problem => placed(finding, files, { policy: merged.policy, overrides });
-  problems.push(...merged.problems);
+  problems.push(...merged.problems.slice(0, MOST_PROBLEMS));
   for (const { variable, finding } of findings)
     problems.push({ ...place(finding), file: variable, line: 1, column: 1 });
   const checked = check(value);
@@ -89,28 +80,6 @@ export function loadConfig(options: LoadOptions): LoadResult {
       return { file, line, column };
     },
   };
-}
-
-/** The schema's mistakes, and those of reference in all that the schema accepts. */
-function check(value: Record<string, unknown>): { config?: Config; findings: Finding[] } {
-  const parsed = rootSchema.safeParse(value);
-  if (parsed.success) {
-    const config = split(parsed.data);
-    return { config, findings: references(config, value) };
-  }
-  const found = mistakes(value, parsed.error.issues);
-  const rest = prune(rootSchema, value);
-  if (rest === undefined) return { findings: found };
-  const more = references(split(rest.data), value, rest.originalPath).map((one) => ({
-    ...one,
-    path: rest.originalPath(one.path),
-  }));
-  return { findings: [...found, ...more] };
-}
-
-function split(all: z.infer<typeof rootSchema>): Config {
-  const { agents, models, tools, policy, ...gateway } = all;
-  return { gateway, generation: { agents, models, tools, policy } };
 }
 
 function readOne(file: NamedFile, problems: Problem[]): ReadFile[] {
@@ -149,15 +118,16 @@ type Parsed =
 
 /** YAML text → its value and the place of each entry, or what is wrong with it. */
 function parse(text: string): Parsed {
+  const hopeless = scan(text);
+  if (hopeless.length > 0) return { ok: false, mistakes: hopeless };
   const lines = new LineCounter();
-  const placeOf = (offset: number): Place => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
-  const deep = tooDeep(text);
-  const tooDeepText = `maps and lists lie in each other more than ${DEEPEST} levels deep`;
-  if (deep !== undefined) return { ok: false, mistakes: [{ message: tooDeepText, place: placeOf(deep) }] };
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, resolveKnownTags: false });
+  const placeOf = placesOf(lines);
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    resolveKnownTags: false,
+    uniqueKeys: false,
+  });
   const bad = [...document.errors, ...document.warnings].map((error) => ({
     message: syntaxText(error.code, error.message),
     hint: syntaxHint(error.code, text, error.pos[0]),
@@ -167,7 +137,7 @@ function parse(text: string): Parsed {
   const places = new Map<string, Entry>();
   const found: Mistake[] = [];
   walk(document, document.contents, [], { places, found, placeOf });
-  if (found.length > 0) return { ok: false, mistakes: found };
+  if (found.length > 0) return { ok: false, mistakes: found.slice(0, MOST_PROBLEMS) };
   try {
     return { ok: true, value: document.toJS({ maxAliasCount: MOST_ALIASES }) ?? null, places };
   } catch {
@@ -178,28 +148,54 @@ function parse(text: string): Parsed {
 
 /** After a mistake of syntax the rest of its line says nothing more. */
 function firstOfEachLine(all: readonly Mistake[]): Mistake[] {
-  return all.filter((one, index) => all.findIndex((other) => other.place.line === one.place.line) === index);
+  const seen = new Set<number>();
+  return all.filter(({ place }) => !seen.has(place.line) && seen.add(place.line));
+}
+
+function placesOf(lines: LineCounter): (offset: number) => Place {
+  return (offset) => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
 }
 
 /**
- * Where nesting passes the limit. The library's parser keeps its own stack, but its composer recurses, and at the end
- * of the stack the regular expressions it uses take the whole process down.
+ * What must not reach the library's composer. Its parser keeps its own stack, but the composer recurses, and at the end
+ * of the stack the regular expressions it uses take the whole process down; and of text that is no YAML at all it makes
+ * one error object for each word.
  */
-function tooDeep(text: string): number | undefined {
-  for (const token of new Parser().parse(text)) {
-    const open: { token: unknown; depth: number }[] = [{ token, depth: 0 }];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      const { items, value, offset } = next.token as {
-        items?: { key?: unknown; value?: unknown }[];
-        value?: unknown;
-        offset?: number;
-      };
-      if (next.depth > DEEPEST) return offset ?? 0;
-      if (typeof value === "object" && value !== null) open.push({ token: value, depth: next.depth });
-      for (const item of items ?? []) {
-        if (item.key) open.push({ token: item.key, depth: next.depth + 1 });
-        if (item.value) open.push({ token: item.value, depth: next.depth + 1 });
-      }
+function scan(text: string): Mistake[] {
+  const lines = new LineCounter();
+  const placeOf = placesOf(lines);
+  const broken: Mistake[] = [];
+  for (const token of new Parser(lines.addNewLine).parse(text)) {
+    const deep = firstBelow(token, DEEPEST);
+    if (deep !== undefined) {
+      return [{ message: `maps and lists lie in each other more than ${DEEPEST} levels deep`, place: placeOf(deep) }];
+    }
+    if (token.type !== "error") continue;
+    broken.push({ message: syntaxText("", token.message), place: placeOf(token.offset) });
+    if (broken.length > MOST_PROBLEMS) return firstOfEachLine(broken).slice(0, MOST_PROBLEMS_OF_SYNTAX);
+  }
+  return [];
+}
+
+interface Token {
+  readonly offset?: number;
+  readonly items?: readonly { readonly key?: unknown; readonly value?: unknown }[];
+  readonly value?: unknown;
+}
+
+/** Where something lies in a token more than `limit` levels deep. */
+function firstBelow(token: unknown, limit: number): number | undefined {
+  const open = [{ token: token as Token, depth: 0 }];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const { items, value, offset } = next.token;
+    if (next.depth > limit) return offset ?? 0;
+    if (typeof value === "object" && value !== null) open.push({ token: value, depth: next.depth });
+    for (const item of items ?? []) {
+      if (item.key) open.push({ token: item.key, depth: next.depth + 1 });
+      if (item.value) open.push({ token: item.value, depth: next.depth + 1 });
     }
   }
   return undefined;
@@ -241,6 +237,16 @@ function walkPair(document: Document, pair: { key: unknown; value: unknown }, pa
     return;
   }
   const inside = [...path, String(name)];
+  // The library's own check compares each key with each other: minutes for a map of some hundred thousand.
+  const before = to.places.get(placeKey(inside));
+  if (before !== undefined) {
+    to.found.push({
+      message: `the key "${String(name)}" is there twice: here and in line ${before.key.line}`,
+      hint: "Keep one of the two.",
+      place: keyPlace,
+    });
+    return;
+  }
   to.places.set(placeKey(inside), { key: keyPlace, value: to.placeOf(startOf(pair.value) ?? startOf(pair.key) ?? 0) });
   walk(document, pair.value, inside, to);
 }

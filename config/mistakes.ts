@@ -6,14 +6,18 @@ import { keysOf, partOfValue, type SchemaNode, schemaAt } from "./schema-tree.ts
 type Issue = z.core.$ZodIssue;
 
 /** What zod found wrong with `root`, in plain words: what stands there, what was expected, and what may help. */
-export function mistakes(root: unknown, issues: readonly Issue[], base: Path = []): Finding[] {
-  return issues.flatMap((issue) => {
-    const path = [...base, ...issue.path];
-    if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(root, path, key));
-    if (issue.code === "invalid_key") return [wrongName(path)];
-    if (issue.code === "invalid_union") return union(root, issue, path);
-    return [wrongValue(root, path, issue.message)];
-  });
+export function mistakes(root: unknown, issues: readonly Issue[], most: number): Finding[] {
+  return issues
+    .slice(0, most)
+    .flatMap((issue) => mistake(root, issue, issue.path, most))
+    .slice(0, most);
+}
+
+function mistake(root: unknown, issue: Issue, path: Path, most: number): Finding[] {
+  if (issue.code === "unrecognized_keys") return issue.keys.slice(0, most).map((key) => unknownKey(root, path, key));
+  if (issue.code === "invalid_key") return [wrongName(path)];
+  if (issue.code === "invalid_union") return union(root, issue, path, most);
+  return [wrongValue(root, path, issue.message)];
 }
 
 function wrongValue(root: unknown, path: Path, otherwise: string): Finding {
@@ -110,7 +114,7 @@ function wrongName(path: Path): Finding {
   );
 }
 
-function union(root: unknown, issue: Extract<Issue, { code: "invalid_union" }>, path: Path): Finding[] {
+function union(root: unknown, issue: Extract<Issue, { code: "invalid_union" }>, path: Path, most: number): Finding[] {
   const { discriminator } = issue as { discriminator?: string };
   if (discriminator !== undefined) return [wrongKind(root, path.slice(0, -1), discriminator)];
   const { node, value } = schemaAt(root, path);
@@ -118,12 +122,13 @@ function union(root: unknown, issue: Extract<Issue, { code: "invalid_union" }>, 
     return [wrongValue(root, path, issue.message)];
   const known = keysOf(node, value) ?? [];
   const strange = Object.keys(value).filter((key) => !known.includes(key));
-  if (strange.length > 0) return strange.map((key) => unknownKey(root, path, key));
+  if (strange.length > 0) return strange.slice(0, most).map((key) => unknownKey(root, path, key));
   // The form that was meant is the one that has a place for every key.
   const meant = issue.errors.filter((errors) =>
     errors.every((one) => one.code !== "unrecognized_keys" && one.path.length > 0),
   );
-  if (meant.length === 1 && Object.keys(value).length > 0) return mistakes(root, meant[0] ?? [], path);
+  if (meant.length === 1 && Object.keys(value).length > 0)
+    return (meant[0] ?? []).flatMap((one) => mistake(root, one, [...path, ...one.path], most));
   const both = Object.keys(value).length > 1 ? ", and only one of them" : "";
   return [
     atValue(

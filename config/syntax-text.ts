@@ -2,7 +2,6 @@ import { shown } from "./problems.ts";
 
 /** The YAML library's mistakes in plain words, by its code. */
 const TEXTS: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: "this key is there twice in the same map",
   TAB_AS_INDENT: "a tab is used to indent",
   MULTIPLE_DOCS: "a second document begins here; a configuration file is one document",
   BAD_INDENT: "this line is indented neither like the lines before it nor like the part it belongs to",
@@ -12,7 +11,6 @@ const TEXTS: Readonly<Record<string, string>> = {
 };
 
 const HINTS: Readonly<Record<string, string>> = {
-  DUPLICATE_KEY: "Keep one of the two.",
   TAB_AS_INDENT: "Indent with spaces.",
   MULTIPLE_DOCS: "Remove the line with ---, or put the second part into a file of its own in conf.d.",
   BAD_INDENT: "Keys of one map begin in the same column; a bracket that is open must be closed.",

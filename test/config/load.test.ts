@@ -155,4 +155,10 @@ describe("a file that can not be read", () => {
       expect(problemsOf(loadText(text))[0]?.message).toBe("maps and lists lie in each other more than 64 levels deep");
     }
   });
+
+  it("says enough and stops when a file is of another kind altogether", () => {
+    expect(problemsOf(loadText("a: }\n".repeat(800_000)))).toHaveLength(20);
+    const keys = Array.from({ length: 5000 }, (_, index) => `key${index}: 1\n`).join("");
+    expect(problemsOf(loadText(keys))).toHaveLength(500);
+  });
 });

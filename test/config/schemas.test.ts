@@ -6,6 +6,7 @@ import { z } from "zod";
 import { jsonSchema, leaves, reference, secretPaths } from "../../config/describe.ts";
 import { loadConfig } from "../../config/load.ts";
 import { rootSchema, schemaTree } from "../../config/schema-tree.ts";
+import { documents } from "../../scripts/docs/documents.ts";
 
 const examples = join(import.meta.dirname, "../../config/examples");
 const exampleFiles = readdirSync(examples, { recursive: true, encoding: "utf8" }).filter((name) =>
@@ -101,6 +102,14 @@ describe("what is made of the schemas", () => {
       expect(text, path).toMatch(new RegExp(`\`(\\w+\\.)*${last}\``));
     }
   });
+});
+
+describe("the generated documents", () => {
+  for (const { path, render } of documents) {
+    it(`${path} is what the sources make: npm run docs`, async () => {
+      expect(readFileSync(join(import.meta.dirname, "../..", path), "utf8")).toBe(await render());
+    });
+  }
 });
 
 describe("each example", () => {
