@@ -1,4 +1,5 @@
 import { configurationReference, configurationSchema } from "./configuration.ts";
+import { render as errorsPage } from "./errors-page.ts";
 
 /** A file that is made from the sources and kept in step with them. */
 export interface GeneratedDocument {
@@ -11,4 +12,5 @@ export interface GeneratedDocument {
 export const documents: readonly GeneratedDocument[] = [
   { path: "docs/configuration.md", render: configurationReference },
   { path: "config/holdfast.schema.json", render: configurationSchema },
+  { path: "docs/errors.md", render: errorsPage },
 ];

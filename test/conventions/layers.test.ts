@@ -21,11 +21,11 @@ function layerBreaks(of: readonly SourceFile[]): string[] {
   });
 }
 
-/** Cycles among imports that are there at run time, each once. */
+/** Cycles among the imports that run when a file is loaded, each once. */
 function cycles(of: readonly SourceFile[]): string[] {
   const graph = new Map<string, string[]>();
   for (const file of of) {
-    const targets = importsOf(file).filter((found) => !found.isType && !isOnlyTypes(file, found.to));
+    const targets = importsOf(file).filter((found) => !found.isType && !found.isLazy && !isOnlyTypes(file, found.to));
     graph.set(
       file.path,
       targets.flatMap((found) => targetOf(found) ?? []),
@@ -79,11 +79,12 @@ describe("the layers", () => {
     ]);
   });
 
-  test("may refer to each other's types in a circle, and to nothing else", () => {
+  test("may refer to each other's types in a circle or load each other later, and no more", () => {
     const a = { path: "daemon/a.ts", text: 'import { b } from "./b.ts";\n' };
     const b = { path: "daemon/b.ts", text: 'import { c } from "./c.ts";\nimport type { A } from "./a.ts";\n' };
     const c = { path: "daemon/c.ts", text: 'import { type A, type B } from "./a.ts";\n' };
     expect(cycles([a, b, c])).toEqual([]);
+    expect(cycles([a, b, { ...c, text: 'const load = () => import("./a.ts");\n' }])).toEqual([]);
     expect(cycles([a, b, { ...c, text: 'import { a, type A } from "./a.ts";\n' }])).toEqual([
       "daemon/a.ts → daemon/b.ts → daemon/c.ts → daemon/a.ts",
     ]);

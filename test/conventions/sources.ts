@@ -16,6 +16,8 @@ export interface Import {
   readonly to: string;
   /** `import type` leaves nothing behind at run time. */
   readonly isType: boolean;
+  /** `import()` runs after the files on both sides are loaded. */
+  readonly isLazy: boolean;
 }
 
 /** Every file that the repository holds or is about to: tracked, or new and not ignored. */
@@ -48,6 +50,7 @@ export function importsOf(file: SourceFile): Import[] {
     from: file.path,
     to: found[2] ?? found[3] ?? "",
     isType: found[1] !== undefined || (found[3] !== undefined && isInType(file.text, found.index)),
+    isLazy: found[3] !== undefined,
   }));
 }
 
