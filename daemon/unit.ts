@@ -73,6 +73,8 @@ export interface Unit {
 }
 
 const SECOND_MS = 1000;
+/** Cutting the journal writes down keys that are behind, so it is done now and then. */
+const JOURNAL_CUT_MS = 60_000;
 /** The row under which a key's silence is kept beside the states of the rules. */
 const SILENCE_RULE = "$silence";
 
@@ -111,16 +113,18 @@ export async function createUnit(
   };
   const { ledger, latency } = ground;
   const { recorder, rules, silence } = createRecorder(ground);
+  let keeper: WindowKeeper | undefined;
   const { readings, windows } = createReadings(plan, (key) => {
     rules.forget(key);
     silence?.forget(key);
+    keeper?.forget(key);
     store.project({ kind: "keyGone", agent: number, key });
     ledger.note("evicted", clock.wallMs());
   });
-  const keeper = windows === undefined ? undefined : createKeeper(ground, windows);
+  keeper = windows === undefined ? undefined : createKeeper(ground, windows);
   keeper?.restore(restored);
   const settlements = new Settlements(store);
-  const agent = createAgent(ground, { readings, recorder, settlements, seen: createSeen(ground, restored) });
+  const agent = createAgent(ground, { readings, recorder, settlements, seen: createSeen(ground, restored), keeper });
   ledger.queued = () => door.queuedOf(agent);
   const intake = new Intake(agent, spec.device.name, { clock, door, ledger, watch, settle: settlements.add });
   return { prepared, agent, ledger, intake, recorder, keeper, latency, readings };
@@ -155,10 +159,12 @@ function createRecorder(ground: Ground): { recorder: Recorder; rules: BoundRules
 function createKeeper(ground: Ground, windows: Windows): WindowKeeper {
   const { prepared, shared, number, ledger } = ground;
   const { plan } = prepared;
-  const everyMs = (plan.config.window?.checkpointSeconds ?? 10) * SECOND_MS;
+  const { checkpointSeconds = 10, seconds = 0, lateSeconds = 0 } = plan.config.window ?? {};
+  const everyMs = plan.journaled ? JOURNAL_CUT_MS : checkpointSeconds * SECOND_MS;
+  const reachMs = (seconds + lateSeconds) * SECOND_MS;
   return new WindowKeeper(
     { windows, store: shared.store, clock: shared.clock, ledger },
-    { agent: number, journaled: plan.journaled, everyMs, fields: plan.fields },
+    { agent: number, journaled: plan.journaled, everyMs, reachMs, fields: plan.fields },
   );
 }
 
@@ -176,16 +182,19 @@ interface AgentParts {
   readonly recorder: Recorder;
   readonly settlements: Settlements;
   readonly seen: Dedupe | undefined;
+  readonly keeper: WindowKeeper | undefined;
 }
 
 function createAgent(ground: Ground, parts: AgentParts): Agent {
   const { prepared, shared, number, handle, ledger } = ground;
   const { plan } = prepared;
   const { clock, store, inference, watch } = shared;
-  const { readings, recorder, settlements, seen } = parts;
+  const { readings, recorder, settlements, seen, keeper } = parts;
   const journal = {
-    reading: (key: string, { eventTimeMs: timeMs, receivedMs: arrivalMs, values }: Delivery): void =>
-      store.project({ kind: "reading", agent: number, key, timeMs, arrivalMs, values: journaled(values) }),
+    reading: (key: string, { eventTimeMs: timeMs, receivedMs: arrivalMs, values }: Delivery): void => {
+      keeper?.journaled(timeMs);
+      store.project({ kind: "reading", agent: number, key, timeMs, arrivalMs, values: journaled(values) });
+    },
     seen: (id: string): void => store.project({ kind: "seenId", agent: number, id }),
     onDurable: settlements.add,
   };

@@ -17,6 +17,8 @@ interface Options {
   readonly agent: number;
   readonly journaled: boolean;
   readonly everyMs: number;
+  /** How far behind the newest reading a window and its late readings reach. */
+  readonly reachMs: number;
   readonly fields: readonly PlannedField[];
 }
 
@@ -29,6 +31,9 @@ export class WindowKeeper {
   readonly #deps: Deps;
   readonly #options: Options;
   #due = new Set<string>();
+  /** Keys behind the cut whose whole state is written down. */
+  readonly #whole = new Set<string>();
+  #newestMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: Deps, options: Options) {
     this.#deps = deps;
@@ -50,15 +55,42 @@ export class WindowKeeper {
     windows.keysWithNews();
   }
 
-  /** One round: the journal is pruned behind the windows, or changed keys are written down. */
+  /** One round: the journal is cut behind the windows, or changed keys are written down. */
   tick(): void {
+    if (this.#options.journaled) this.#cutJournal();
+    else this.checkpoint();
+  }
+
+  /**
+   * Readings that left the windows of the present go from the journal. A key that is behind (it is silent, or its clock
+   * is slow) still needs older ones: these are written down as its state, in the transaction that cuts the journal.
+   */
+  #cutJournal(): void {
     const { windows, store } = this.#deps;
-    if (!this.#options.journaled) {
-      this.checkpoint();
-      return;
+    const { agent, reachMs } = this.#options;
+    const cutMs = this.#newestMs - reachMs;
+    if (!Number.isFinite(cutMs) || store.room() <= 0) return;
+    for (const key of windows.dirtyKeys()) this.#whole.delete(key);
+    for (const key of windows.keysNeeding(cutMs)) {
+      if (this.#whole.has(key)) continue;
+      const blob = windows.dump(key, cutMs);
+      if (blob === undefined) continue;
+      store.project({ kind: "windowCheckpoint", agent, key, blob });
+      // All that it has is in the dump: until something new comes there is nothing more to write.
+      if (windows.dump(key)?.length === blob.length) this.#whole.add(key);
     }
-    const beforeMs = windows.journalHorizon();
-    if (Number.isFinite(beforeMs)) store.project({ kind: "pruneReadings", agent: this.#options.agent, beforeMs });
+    store.project({ kind: "pruneReadings", agent, beforeMs: cutMs });
+  }
+
+  /** The key was evicted; its state in the log goes with it. */
+  forget(key: string): void {
+    this.#whole.delete(key);
+    this.#due.delete(key);
+  }
+
+  /** An accepted reading went to the journal. */
+  journaled(timeMs: number): void {
+    if (timeMs > this.#newestMs) this.#newestMs = timeMs;
   }
 
   checkpoint(): void {
@@ -88,6 +120,7 @@ export class WindowKeeper {
         const number = block.numbers[place] as number;
         values.push(Number.isNaN(number) ? others.get(place) : number);
       }
+      this.journaled(block.numbers[at * step] as number);
       yield { key, timeMs: block.numbers[at * step] as number, source: this.#sourceOf(values), values };
     }
   }
