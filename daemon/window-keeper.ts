@@ -22,6 +22,14 @@ interface Options {
   readonly fields: readonly PlannedField[];
 }
 
+/** Up to where the journal was cut: what is older and came before is in the written states. */
+interface JournalCut {
+  readonly cutMs: number;
+  readonly wallMs: number;
+}
+
+const cutName = (agent: number): string => `journalCut:${agent}`;
+
 /** What one round of checkpoints may write; the rest waits for the next. */
 const CHECKPOINT_BYTES = 1_048_576;
 
@@ -31,8 +39,6 @@ export class WindowKeeper {
   readonly #deps: Deps;
   readonly #options: Options;
   #due = new Set<string>();
-  /** Keys behind the cut whose whole state is written down. */
-  readonly #whole = new Set<string>();
   #newestMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: Deps, options: Options) {
@@ -49,7 +55,9 @@ export class WindowKeeper {
       if (!windows.load(checkpoint.key, checkpoint.blob)) ledger.note("windowDiscarded", clock.wallMs());
     }
     if (this.#options.journaled) {
-      for (const block of restored.readings) if (block.agent === agent) windows.replay(this.#readings(block));
+      const text = restored.meta[cutName(agent)];
+      const cut = text === undefined ? undefined : (JSON.parse(text) as JournalCut);
+      for (const block of restored.readings) if (block.agent === agent) windows.replay(this.#readings(block, cut));
     }
     windows.dirtyKeys();
     windows.keysWithNews();
@@ -66,25 +74,22 @@ export class WindowKeeper {
    * is slow) still needs older ones: these are written down as its state, in the transaction that cuts the journal.
    */
   #cutJournal(): void {
-    const { windows, store } = this.#deps;
+    const { windows, store, clock } = this.#deps;
     const { agent, reachMs } = this.#options;
     const cutMs = this.#newestMs - reachMs;
     if (!Number.isFinite(cutMs) || store.room() <= 0) return;
-    for (const key of windows.dirtyKeys()) this.#whole.delete(key);
     for (const key of windows.keysNeeding(cutMs)) {
-      if (this.#whole.has(key)) continue;
       const blob = windows.dump(key, cutMs);
-      if (blob === undefined) continue;
-      store.project({ kind: "windowCheckpoint", agent, key, blob });
-      // All that it has is in the dump: until something new comes there is nothing more to write.
-      if (windows.dump(key)?.length === blob.length) this.#whole.add(key);
+      if (blob !== undefined) store.project({ kind: "windowCheckpoint", agent, key, blob });
     }
+    // The journal goes in whole commits, so some older readings stay in it: the mark says which the states hold.
+    const mark: JournalCut = { cutMs, wallMs: clock.wallMs() };
+    store.project({ kind: "meta", name: cutName(agent), value: JSON.stringify(mark) });
     store.project({ kind: "pruneReadings", agent, beforeMs: cutMs });
   }
 
   /** The key was evicted; its state in the log goes with it. */
   forget(key: string): void {
-    this.#whole.delete(key);
     this.#due.delete(key);
   }
 
@@ -108,20 +113,23 @@ export class WindowKeeper {
     }
   }
 
-  *#readings(block: ReadingBlock): Generator<JournalReading> {
+  *#readings(block: ReadingBlock, cut: JournalCut | undefined): Generator<JournalReading> {
     const { fields } = this.#options;
     if (block.width !== fields.length) return;
     const others = new Map(block.others);
     const step = block.width + 2;
     for (const [at, key] of block.keys.entries()) {
+      const timeMs = block.numbers[at * step] as number;
+      const arrivalMs = block.numbers[at * step + 1] as number;
+      if (cut !== undefined && timeMs < cut.cutMs && arrivalMs <= cut.wallMs) continue;
       const values: FieldValue[] = [];
       for (let field = 0; field < block.width; field++) {
         const place = at * step + 2 + field;
         const number = block.numbers[place] as number;
         values.push(Number.isNaN(number) ? others.get(place) : number);
       }
-      this.journaled(block.numbers[at * step] as number);
-      yield { key, timeMs: block.numbers[at * step] as number, source: this.#sourceOf(values), values };
+      this.journaled(timeMs);
+      yield { key, timeMs, source: this.#sourceOf(values), values };
     }
   }
 
