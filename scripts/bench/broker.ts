@@ -11,6 +11,7 @@ export interface Broker {
   readonly port: number;
   readonly pid: number;
   stop(): Promise<void>;
+  kill(): void;
 }
 
 /** Debian's mosquitto on a free port of loopback: nothing on disk, nothing dropped. */
@@ -38,6 +39,7 @@ export async function startBroker(folder: string, inFlight: number): Promise<Bro
   return {
     port,
     pid: child.pid as number,
+    kill: () => void child.kill("SIGKILL"),
     stop: async () => {
       const gone = once(child, "exit");
       child.kill("SIGTERM");

@@ -90,20 +90,29 @@ export async function measureRun(options: RunOptions): Promise<RunResult> {
   // Notes go to memory, so that they are not counted among the bytes written to the disk.
   const notes = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "holdfast-bench-"));
   const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+  const started: Started[] = [];
   try {
-    return await measureIn(options, notes, folder);
+    return await measureIn(options, notes, folder, started);
   } finally {
+    for (const one of started) one.kill();
     rmSync(notes, { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function measureIn(options: RunOptions, notes: string, folder: string): Promise<RunResult> {
+/** What must not outlive a run that failed. */
+interface Started {
+  kill(): void;
+}
+
+async function measureIn(options: RunOptions, notes: string, folder: string, started: Started[]): Promise<RunResult> {
   const commitsFile = join(notes, "commits");
   const sentFile = join(notes, "sent");
   if (options.profileFolder !== undefined) mkdirSync(options.profileFolder, { recursive: true });
   const broker = await startBroker(folder, options.inFlight);
+  started.push(broker);
   const program = await startProgram({ ...options, name: options.program, port: broker.port, folder, commitsFile });
+  started.push(program);
   const firstTimeMs = options.perSecond === 0 ? Date.now() - options.count : Date.now();
   const before = {
     cpu: cpuUse(program.pid, undefined),
@@ -120,6 +129,7 @@ async function measureIn(options: RunOptions, notes: string, folder: string): Pr
     firstTimeMs,
     sentFile,
   });
+  started.push(publisher);
   const watched = await watchRun(options, program, commitsFile, before.rows + options.count, publisher.isDone);
   const published = await publisher.done;
   const seconds = (watched.endedUs - published.startedUs) / 1e6;
@@ -208,7 +218,7 @@ interface Published {
   readonly cpuUs: number;
 }
 
-function startPublisher(options: PublisherOptions): { done: Promise<Published>; isDone: () => boolean } {
+function startPublisher(options: PublisherOptions): Started & { done: Promise<Published>; isDone: () => boolean } {
   const child = spawn(
     process.execPath,
     [fileURLToPath(new URL("./publisher.js", import.meta.url)), JSON.stringify(options)],
@@ -227,7 +237,9 @@ function startPublisher(options: PublisherOptions): { done: Promise<Published>; 
     if (last === undefined) throw new Error("the publisher failed");
     return last;
   });
-  return { done, isDone: () => hasEnded || last !== undefined };
+  // Nobody listens any more when the program under test failed first.
+  done.catch(() => {});
+  return { done, isDone: () => hasEnded || last !== undefined, kill: () => void child.kill("SIGKILL") };
 }
 
 /** The newest durable row, as far as the clock has written it out. */

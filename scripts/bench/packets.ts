@@ -54,7 +54,7 @@ export function writePublish(
   return at + template.bytes.length;
 }
 
-function lengthBytes(length: number): Buffer {
+export function lengthBytes(length: number): Buffer {
   const bytes: number[] = [];
   let rest = length;
   do {

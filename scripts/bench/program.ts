@@ -33,6 +33,7 @@ export interface Program {
   isRunning(): boolean;
   /** SIGTERM, then its end; an exit code other than 0 is an error. */
   stop(): Promise<void>;
+  kill(): void;
 }
 
 const compiled = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -73,6 +74,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     pid: child.pid as number,
     database: join(dataFolder, "records.db"),
     dataFolder,
+    kill: () => void child.kill("SIGKILL"),
     isRunning: () => child.exitCode === null && child.signalCode === null,
     stop: async () => {
       child.kill("SIGTERM");
