@@ -72,8 +72,13 @@ export class OversizeSlot {
   }
 }
 
-/** Cuts a client off that announces a packet over its limits, before the packet is in memory. */
-export function limitPackets(client: Client, limits: PacketLimits, slot: OversizeSlot): void {
+/** Cuts a client off that announces a packet over its limits, before the packet is in memory; `refused` is told its size. */
+export function limitPackets(
+  client: Client,
+  limits: PacketLimits,
+  slot: OversizeSlot,
+  refused: (bytes: number) => void,
+): void {
   const parser = internals(client)._parser;
   const parseLength = parser._parseLength;
   parser._parseLength = () => {
@@ -85,6 +90,7 @@ export function limitPackets(client: Client, limits: PacketLimits, slot: Oversiz
       return true;
     }
     if (client.connected && length <= limits.mostBytes && slot.take(client)) return true;
+    refused(length);
     parser._emitError(new Error(`a packet of ${length} bytes is too large`));
     return false;
   };

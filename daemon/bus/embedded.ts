@@ -162,7 +162,11 @@ export class EmbeddedBus implements Bus {
     const client = broker.handle(socket);
     assertKnownLibrary(client);
     const usualBytes = this.#config.maxPacketBytes + TOPIC_BYTES;
-    limitPackets(client, { usualBytes, mostBytes: Math.max(MOST_PACKET_BYTES, usualBytes) }, this.#oversize);
+    const limits = { usualBytes, mostBytes: Math.max(MOST_PACKET_BYTES, usualBytes) };
+    limitPackets(client, limits, this.#oversize, (bytes) =>
+      // A sensor at QoS 1 comes back with the same message: somebody has to know which one it is.
+      this.#complain({ from: client.id ?? "", reason: "packetTooLarge", bytes }, "bus cut off a client"),
+    );
     this.#sockets.add(socket);
     socket.once("close", () => {
       this.#sockets.delete(socket);
