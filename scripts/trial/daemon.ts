@@ -5,11 +5,12 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { callDaemon } from "../../daemon/api/control-client.ts";
+import { childPath } from "../../daemon/children.ts";
 import type { Status } from "../../daemon/status.ts";
 
-const mainPath = fileURLToPath(new URL("../../daemon/main.js", import.meta.url));
+/** Compiled, also when a test calls from the sources. */
+const mainPath = childPath("daemon/main");
 
 export interface LogLine {
   readonly event?: string;
@@ -33,7 +34,11 @@ export interface RunningDaemon {
 }
 
 /** Starts the daemon and waits for its `ready` line. Throws with its output when it ends instead. */
-export async function startDaemon(config: string, data: string, wrapper: readonly string[] = []): Promise<RunningDaemon> {
+export async function startDaemon(
+  config: string,
+  data: string,
+  wrapper: readonly string[] = [],
+): Promise<RunningDaemon> {
   const command = [...wrapper, process.execPath, mainPath, "run", "--config", config, "--data", data];
   const child = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
   const lines: LogLine[] = [];
@@ -47,7 +52,13 @@ export async function startDaemon(config: string, data: string, wrapper: readonl
       lines.push(line);
       if (line.event === "ready") resolve(String(line.bus));
     });
-    child.once("exit", (code, signal) => reject(new Error(`the daemon ended (${code ?? signal}) before it was ready\n${errors}${lines.map((line) => JSON.stringify(line)).join("\n")}`)));
+    child.once("exit", (code, signal) =>
+      reject(
+        new Error(
+          `the daemon ended (${code ?? signal}) before it was ready\n${errors}${lines.map((line) => JSON.stringify(line)).join("\n")}`,
+        ),
+      ),
+    );
   });
   const bus = await ready;
   const gone = once(child, "exit");
@@ -70,7 +81,11 @@ export async function startDaemon(config: string, data: string, wrapper: readonl
 
 /** Runs a verb of the command line and returns what it printed. */
 export function holdfast(args: readonly string[]): string {
-  return execFileSync(process.execPath, [mainPath, ...args], { encoding: "utf8", maxBuffer: 1 << 30, stdio: ["ignore", "pipe", "pipe"] });
+  return execFileSync(process.execPath, [mainPath, ...args], {
+    encoding: "utf8",
+    maxBuffer: 1 << 30,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 export function temporaryFolder(name: string): string {
@@ -97,8 +112,14 @@ export interface Mosquitto {
 export async function startMosquitto(folder: string, inFlight = 20): Promise<Mosquitto> {
   const port = await freePort();
   const file = join(folder, "mosquitto.conf");
-  writeFileSync(file, `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages ${inFlight}\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_type none\n`);
-  const child = spawn("mosquitto", ["-c", file], { stdio: "ignore", env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin` } });
+  writeFileSync(
+    file,
+    `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages ${inFlight}\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_type none\n`,
+  );
+  const child = spawn("mosquitto", ["-c", file], {
+    stdio: "ignore",
+    env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin` },
+  });
   await listening(port);
   return {
     url: `mqtt://127.0.0.1:${port}`,
