@@ -24,7 +24,10 @@ export function openBus(options: OpenBus): Bus {
   const { config, clock, log, device } = options;
   const readSecret = secretReader(options);
   if (config.kind === "external") {
-    const memory = options.dataDirectory === undefined ? noMemory : fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
+    const memory =
+      options.dataDirectory === undefined
+        ? noMemory
+        : fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
     return new ExternalBus({ clock, log, readSecret, memory }, config, device);
   }
   return new EmbeddedBus({ clock, log, readSecret }, config);

@@ -1,5 +1,5 @@
 // What is not TypeScript but belongs to the program: models with their manifests, example configurations.
-import { cpSync, chmodSync, existsSync } from "node:fs";
+import { chmodSync, cpSync, existsSync } from "node:fs";
 
 for (const folder of ["models/bundled", "config/examples"]) {
   if (existsSync(folder)) cpSync(folder, `dist/${folder}`, { recursive: true, force: true, preserveTimestamps: true });
