@@ -33,12 +33,23 @@ export interface RunningDaemon {
   kill(): Promise<void>;
 }
 
+/** A daemon on its way: it can be killed before it is ready. */
+export interface LaunchedDaemon {
+  readonly child: ChildProcess;
+  /** Fails with the daemon's output when it ends instead. */
+  readonly ready: Promise<RunningDaemon>;
+}
+
 /** Starts the daemon and waits for its `ready` line. Throws with its output when it ends instead. */
 export async function startDaemon(
   config: string,
   data: string,
   wrapper: readonly string[] = [],
 ): Promise<RunningDaemon> {
+  return await launchDaemon(config, data, wrapper).ready;
+}
+
+export function launchDaemon(config: string, data: string, wrapper: readonly string[] = []): LaunchedDaemon {
   const command = [...wrapper, process.execPath, mainPath, "run", "--config", config, "--data", data];
   const child = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
   const lines: LogLine[] = [];
@@ -46,23 +57,8 @@ export async function startDaemon(
   child.stderr?.on("data", (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const ready = new Promise<string>((resolve, reject) => {
-    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (text) => {
-      const line = JSON.parse(text) as LogLine;
-      lines.push(line);
-      if (line.event === "ready") resolve(String(line.bus));
-    });
-    child.once("exit", (code, signal) =>
-      reject(
-        new Error(
-          `the daemon ended (${code ?? signal}) before it was ready\n${errors}${lines.map((line) => JSON.stringify(line)).join("\n")}`,
-        ),
-      ),
-    );
-  });
-  const bus = await ready;
-  const gone = once(child, "exit");
-  return {
+  const gone = once(child, "exit") as Promise<[number | null]>;
+  const running = (bus: string): RunningDaemon => ({
     child,
     pid: child.pid as number,
     bus,
@@ -70,13 +66,34 @@ export async function startDaemon(
     status: async () => (await callDaemon({ dataDirectory: data, verb: "status" })) as Status,
     stop: async () => {
       child.kill("SIGTERM");
-      return ((await gone) as [number | null])[0];
+      return (await gone)[0];
     },
     kill: async () => {
       child.kill("SIGKILL");
       await gone;
     },
-  };
+  });
+  const ready = new Promise<RunningDaemon>((resolve, reject) => {
+    createInterface({ input: child.stdout as NodeJS.ReadableStream }).on("line", (text) => {
+      const line = lineOf(text);
+      lines.push(line);
+      if (line.event === "ready") resolve(running(String(line.bus)));
+    });
+    child.once("exit", (code, signal) => {
+      const said = lines.map((line) => JSON.stringify(line)).join("\n");
+      reject(new Error(`the daemon ended (${code ?? signal}) before it was ready\n${errors}${said}`));
+    });
+  });
+  return { child, ready };
+}
+
+/** A line that was cut off by a kill is told as it is. */
+function lineOf(text: string): LogLine {
+  try {
+    return JSON.parse(text) as LogLine;
+  } catch {
+    return { level: "cut", msg: text };
+  }
 }
 
 /** Runs a verb of the command line and returns what it printed. */
