@@ -4,7 +4,8 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
-import { ControlServer } from "./api/control-server.ts";
+import { ControlServer, type Verb } from "./api/control-server.ts";
+import { pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import { openBus } from "./bus/open-bus.ts";
@@ -19,6 +20,7 @@ import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
 import { statusOf } from "./status-of.ts";
+import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
 import { version } from "./version.ts";
 import { Watch } from "./watch.ts";
@@ -87,12 +89,8 @@ export function compose(options: ComposeOptions): Composed {
   const { usesLastGood } = options;
   const running = { gateway, prepared, store, inference, runtime, bus, usesLastGood };
   const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
-  const control = new ControlServer({
-    path: socketPath(dataDirectory),
-    version: version(),
-    log,
-    verbs: { status, events: async (_, item, signal) => await watch.follow(item, signal) },
-  });
+  const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
+  const control = createControl({ dataDirectory, log, status, watch, reader });
   const ready: Component = {
     name: "ready",
     start: async () => {
@@ -113,10 +111,33 @@ export function compose(options: ComposeOptions): Composed {
     newId,
     library: new Library(join(dataDirectory, "models"), bundledModels()),
   });
-  return { parts: [store, first, inference, runtime, bus, runtime.ownSources, control, ready], status, prepared };
+  return {
+    parts: [store, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    status,
+    prepared,
+  };
 }
 
 const MEGABYTE = 1024 * 1024;
+
+interface Answering {
+  readonly dataDirectory: string;
+  readonly log: Log;
+  readonly status: () => Status;
+  readonly watch: Watch;
+  readonly reader: Reader;
+}
+
+/** What commands may ask of the running daemon. */
+function createControl({ dataDirectory, log, status, watch, reader }: Answering): ControlServer {
+  const verbs: Readonly<Record<string, Verb>> = {
+    status,
+    events: async (_, item, signal) => await watch.follow(item, signal),
+    page: (filter) => reader.page(pageFilter(filter)),
+    record: async ({ id }) => (await reader.byId(String(id))) ?? null,
+  };
+  return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
+}
 
 function createInference(hosts: GatewayConfig["hosts"], clock: Clock, log: Log): Inference {
   return new Inference(

@@ -1,10 +1,11 @@
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Decision } from "../sync/records.ts";
+import { callDaemon } from "./api/control-client.ts";
 import { DaemonError } from "./errors.ts";
-import { type RecordFilter, recordById, recordPage, type StoredRow } from "./store/queries.ts";
+import { type Page, type RecordFilter, recordById, recordPage, type StoredRow } from "./store/queries.ts";
 import { recordsSchema } from "./store/schema.ts";
-import { openForReading, type ReadDatabase } from "./store/sqlite-reader.ts";
+import { openForReading } from "./store/sqlite-reader.ts";
 
 /** A decision with its place in the log. */
 export interface PlacedDecision {
@@ -17,31 +18,42 @@ export interface PlacedDecision {
 
 export type DecisionFilter = Omit<RecordFilter, "kinds" | "limit" | "newestFirst">;
 
-/** The log of a data directory, read from outside, whether the daemon runs or not. */
-export class LogReader {
-  readonly #database: ReadDatabase;
+/** Where pages of the log come from. */
+interface LogPages {
+  page(filter: RecordFilter): Promise<Page>;
+  byId(id: string): Promise<StoredRow | undefined>;
+  close(): void;
+}
 
+const PAGE_ROWS = 500;
+
+/** The decisions of a data directory, read in pages, so that nothing holds the database's WAL for long. */
+export class LogReader {
+  readonly #pages: LogPages;
+
+  /** Reads the file itself, whether the daemon runs or not; without the right to, asks the daemon. */
   constructor(dataDirectory: string) {
     const path = join(dataDirectory, "records.db");
-    if (!existsSync(path))
-      throw new DaemonError(
-        "NO_DATA",
-        { path },
-        { hint: "Name the data directory with --data, or its configuration with --config." },
-      );
-    this.#database = openForReading(path, recordsSchema);
+    if (isReadable(path)) this.#pages = filePages(path);
+    else if (existsSync(dataDirectory) && !isReadable(dataDirectory)) this.#pages = daemonPages(dataDirectory);
+    else if (existsSync(path)) this.#pages = daemonPages(dataDirectory);
+    else {
+      const hint = "Name the data directory with --data, or its configuration with --config.";
+      throw new DaemonError("NO_DATA", { path }, { hint });
+    }
   }
 
   /** The newest `limit` decisions, oldest of them first. */
-  newest(filter: DecisionFilter, limit: number): PlacedDecision[] {
+  async newest(filter: DecisionFilter, limit: number): Promise<PlacedDecision[]> {
     const found: PlacedDecision[] = [];
     let beforeN = filter.beforeN;
     for (;;) {
-      const page = recordPage(this.#database, {
+      const wanted = Math.min(PAGE_ROWS, limit - found.length);
+      const page = await this.#pages.page({
         ...filter,
         kinds: ["decision"],
         beforeN,
-        limit: Math.min(500, limit - found.length),
+        limit: wanted,
         newestFirst: true,
       });
       found.push(...page.rows.map(placed));
@@ -50,33 +62,60 @@ export class LogReader {
     }
   }
 
-  /** All decisions from `afterN` on, in pages; the generator may be stopped at any time. */
-  *all(filter: DecisionFilter): Generator<PlacedDecision> {
+  /** All decisions from `afterN` on, a page at a time; may be left at any time. */
+  async *pages(filter: DecisionFilter): AsyncGenerator<PlacedDecision[]> {
     let afterN = filter.afterN;
     for (;;) {
-      const page = recordPage(this.#database, {
+      const page = await this.#pages.page({
         ...filter,
         kinds: ["decision"],
         afterN,
-        limit: 500,
+        limit: PAGE_ROWS,
         newestFirst: false,
       });
-      for (const row of page.rows) yield placed(row);
+      if (page.rows.length > 0) yield page.rows.map(placed);
       if (page.next === undefined) return;
       afterN = page.next;
     }
   }
 
-  byId(id: string): PlacedDecision {
-    const row = recordById(this.#database, id);
-    if (row === undefined || !row.body.includes('"kind":"decision"'))
-      throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
-    return placed(row);
+  async byId(id: string): Promise<PlacedDecision> {
+    const row = await this.#pages.byId(id);
+    if (row !== undefined && row.body.includes('"kind":"decision"')) return placed(row);
+    throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
   }
 
   close(): void {
-    this.#database.close();
+    this.#pages.close();
   }
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function filePages(path: string): LogPages {
+  const database = openForReading(path, recordsSchema);
+  return {
+    page: async (filter) => recordPage(database, filter),
+    byId: async (id) => recordById(database, id),
+    close: () => database.close(),
+  };
+}
+
+/** By the control socket: for people who may talk to the daemon and not read its files. */
+function daemonPages(dataDirectory: string): LogPages {
+  return {
+    page: async (filter) => (await callDaemon({ dataDirectory, verb: "page", parameters: { ...filter } })) as Page,
+    byId: async (id) =>
+      ((await callDaemon({ dataDirectory, verb: "record", parameters: { id } })) as StoredRow | null) ?? undefined,
+    close: () => undefined,
+  };
 }
 
 function placed(row: StoredRow): PlacedDecision {

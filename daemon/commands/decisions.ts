@@ -48,7 +48,7 @@ async function decisions(options: Options, io: Io): Promise<number> {
   try {
     const print = printer(options, io);
     if (options.id !== undefined) {
-      print([log.byId(options.id)]);
+      print([await log.byId(options.id)]);
       return EXIT_DONE;
     }
     const filter: DecisionFilter = {
@@ -60,8 +60,8 @@ async function decisions(options: Options, io: Io): Promise<number> {
     };
     const isWhole = options.limit === undefined && (options.json === true || options.csv === true);
     let last = 0;
-    if (isWhole) for (const batch of batches(log.all(filter))) last = print(batch) ?? last;
-    else last = print(log.newest(filter, options.limit ?? SHOWN)) ?? 0;
+    if (isWhole) for await (const batch of log.pages(filter)) last = print(batch) ?? last;
+    else last = print(await log.newest(filter, options.limit ?? SHOWN)) ?? 0;
     if (options.follow === true) await follow(log, { ...filter, untilMs: undefined }, last, print, io);
     return EXIT_DONE;
   } finally {
@@ -69,22 +69,11 @@ async function decisions(options: Options, io: Io): Promise<number> {
   }
 }
 
-function* batches(all: Iterable<PlacedDecision>): Generator<PlacedDecision[]> {
-  let batch: PlacedDecision[] = [];
-  for (const one of all) {
-    batch.push(one);
-    if (batch.length < 500) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
-}
-
 /** Looks for new rows twice a second, in pages: nothing holds the database's WAL in between. */
 async function follow(log: LogReader, filter: DecisionFilter, last: number, print: Print, io: Io): Promise<void> {
   let afterN = last;
   while (!io.stop.aborted) {
-    for (const batch of batches(log.all({ ...filter, afterN }))) afterN = print(batch) ?? afterN;
+    for await (const batch of log.pages({ ...filter, afterN })) afterN = print(batch) ?? afterN;
     await pause(FOLLOW_MS, undefined, { signal: io.stop }).catch(() => undefined);
   }
 }

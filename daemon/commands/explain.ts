@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { EXIT_DONE } from "../errors.ts";
 import { type ExplainedPart, explainExpression, seenBy } from "../explain.ts";
-import { LogReader } from "../log-reader.ts";
+import { LogReader, type PlacedDecision } from "../log-reader.ts";
 import { pastAgent } from "../past.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { decisionJson } from "./decision-line.ts";
@@ -22,7 +22,7 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
     .option("--data <directory>", "its data directory")
     .option("--json", "one JSON object")
     .addHelpText("after", "\nExample:\n  holdfast explain 0190f3c2-7d1e-7a31-8f0e-2b6c9d5a4e11")
-    .action((id: string, options: Options) => run(async () => explain(id, options, io)));
+    .action((id: string, options: Options) => run(() => explain(id, options, io)));
 
 interface ExplainedRule {
   readonly id: string;
@@ -35,11 +35,11 @@ interface ExplainedRule {
   }[];
 }
 
-function explain(id: string, options: Options, io: Io): number {
+async function explain(id: string, options: Options, io: Io): Promise<number> {
   const directory = dataDirectory(options, io);
   const log = new LogReader(directory);
   try {
-    const placed = log.byId(id);
+    const placed = await log.byId(id);
     const { decision } = placed;
     const past = pastAgent(directory, decision);
     const units = new Map(past.plan.inputs.map((input) => [input.name, input.unit]));
@@ -71,7 +71,7 @@ function explain(id: string, options: Options, io: Io): number {
 }
 
 function text(
-  placed: ReturnType<LogReader["byId"]>,
+  placed: PlacedDecision,
   rules: readonly ExplainedRule[],
   units: ReadonlyMap<string, string | undefined>,
   paint: Paint,

@@ -47,7 +47,7 @@ async function reproduce(id: string, options: Options, io: Io): Promise<number> 
   const log = new LogReader(directory);
   let decision: Decision;
   try {
-    decision = log.byId(id).decision;
+    decision = (await log.byId(id)).decision;
   } finally {
     log.close();
   }
