@@ -1,10 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { LogReader, type PlacedDecision } from "../../daemon/log-reader.ts";
-import { totals } from "../../daemon/store/queries.ts";
+import type { PlacedDecision } from "../../daemon/log-reader.ts";
+import { recordPage, totals } from "../../daemon/store/queries.ts";
 import { recordsSchema } from "../../daemon/store/schema.ts";
 import { openForReading } from "../../daemon/store/sqlite-reader.ts";
+import type { Decision } from "../../sync/records.ts";
 
 /** The folder of a model that the tests use. */
 export function fixtureModel(name: string): string {
@@ -51,11 +52,22 @@ export function countersIn(data: string): Record<string, Record<string, number>>
   }
 }
 
-export function decisionsIn(data: string, agent?: string): PlacedDecision[] {
-  const reader = new LogReader(data);
+/** All decisions of a log in the order in which they were written, a page at a time. */
+export function* eachDecision(data: string, agent?: string): Generator<PlacedDecision> {
+  const database = openForReading(join(data, "records.db"), recordsSchema);
   try {
-    return [...reader.all(agent === undefined ? {} : { agent })];
+    let afterN: number | undefined;
+    do {
+      const page = recordPage(database, { kinds: ["decision"], agent, afterN, limit: 500, newestFirst: false });
+      for (const { n, epoch, stream, seq, body } of page.rows)
+        yield { n, epoch, stream, seq, decision: JSON.parse(body) as Decision };
+      afterN = page.next;
+    } while (afterN !== undefined);
   } finally {
-    reader.close();
+    database.close();
   }
+}
+
+export function decisionsIn(data: string, agent?: string): PlacedDecision[] {
+  return [...eachDecision(data, agent)];
 }
