@@ -218,12 +218,14 @@ function invalidIn(status: { deliveries: { invalid: number } }): number {
 function reportMemory(bus: BusKind, memory: readonly number[], claims: Claims): void {
   const [before = 0] = memory;
   const after = memory.at(-1) ?? 0;
-  const figures = { before, highest: Math.max(...memory), after };
+  const halfWay = memory[Math.floor(memory.length / 2)] ?? 0;
+  const figures = { before, halfWay, highest: Math.max(...memory), after };
   claims.figure(
     `${bus}: resident memory of the daemon, MB`,
     Object.fromEntries(Object.entries(figures).map(([name, bytes]) => [name, megabytes(bytes)])),
   );
   claims.holds(after - before < MOST_GROWTH_BYTES, `${bus}: memory grew by ${megabytes(after - before)} MB`);
+  claims.holds(after - halfWay < MOST_GROWTH_BYTES / 3, `${bus}: memory still grew in the second half`);
 }
 
 /** Reason by reason, what the log counted against what was sent. */

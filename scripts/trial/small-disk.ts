@@ -1,0 +1,63 @@
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+
+const CHUNK_BYTES = 65_536;
+
+/** A file system of its own: ext4 in a file, or a part of memory where loop devices are not to be had. Needs root. */
+export class SmallDisk {
+  readonly folder: string;
+  readonly kind: "ext4" | "tmpfs";
+  readonly #balloon: string;
+
+  constructor(parent: string, megabytes: number) {
+    this.folder = join(parent, "disk");
+    this.#balloon = join(this.folder, "other-data");
+    mkdirSync(this.folder);
+    const image = join(parent, "disk.img");
+    try {
+      writeFileSync(image, "");
+      truncateSync(image, megabytes * 1_048_576);
+      execFileSync("mkfs.ext4", ["-q", "-m", "0", image], { stdio: "ignore" });
+      execFileSync("mount", ["-o", "loop", image, this.folder], { stdio: "ignore" });
+      this.kind = "ext4";
+    } catch {
+      rmSync(image, { force: true });
+      execFileSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", this.folder]);
+      this.kind = "tmpfs";
+    }
+  }
+
+  freeBytes(): number {
+    const disk = statfsSync(this.folder);
+    return disk.bavail * disk.bsize;
+  }
+
+  /** Somebody else's data takes all but so much. */
+  fillTo(leaveBytes: number): void {
+    const file = openSync(this.#balloon, "a");
+    const chunk = Buffer.alloc(CHUNK_BYTES, 0x5a);
+    while (this.freeBytes() > leaveBytes + CHUNK_BYTES) writeSync(file, chunk);
+    fsyncSync(file);
+    closeSync(file);
+  }
+
+  /** Somebody else's data is gone. */
+  free(): void {
+    rmSync(this.#balloon, { force: true });
+  }
+
+  remove(): void {
+    execFileSync("umount", ["-l", this.folder]);
+  }
+}
