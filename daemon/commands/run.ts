@@ -50,7 +50,13 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
     io,
     fail.resolve,
   );
-  await startAll(composed.parts, io.stop, log);
+  try {
+    await startAll(composed.parts, io.stop, log);
+  } catch (error) {
+    if (!io.stop.aborted) throw error;
+    log.info({ event: "stopped", signal: String(io.stop.reason) }, "holdfast stopped before it was ready");
+    return EXIT_DONE;
+  }
   if (chosen.problems.length === 0) rememberLastGood(chosen.dataDirectory, chosen.loaded);
   if (io.terminal) io.out(greeting(composed.status(), painter(io), { file, data: options.data }));
   const why = await Promise.race([stopped(io.stop), fail.promise]);

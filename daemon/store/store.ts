@@ -38,6 +38,7 @@ export class Store {
   readonly #fail: (error: Error) => void;
   readonly #commitDelayMs: number;
   readonly #link: WriterLink;
+  readonly #note: NonNullable<StoreDeps["note"]>;
   readonly #directory: string;
   readonly #inFlight: OpenBatch[] = [];
   readonly #agents = new Map<string, number>();
@@ -65,9 +66,10 @@ export class Store {
     this.#fail = deps.fail;
     this.#commitDelayMs = options.commitDelayMs;
     this.#directory = options.directory;
+    this.#note = deps.note ?? (() => {});
     this.#link = new WriterLink(options, {
       durable: (number, lastN, gaps) => this.#durable(number, lastN, gaps),
-      note: deps.note ?? (() => {}),
+      note: this.#note,
       gone: (error) => this.#gone(error),
     });
   }
@@ -80,6 +82,7 @@ export class Store {
     }
     this.#lastN = opened.lastN;
     this.#gaps = [...opened.gaps];
+    this.#tellOpening(opened.epoch);
     this.#minute = Math.floor(this.#clock.wallMs() / 60_000);
     this.#minuteTimer = setInterval(() => this.#checkMinute(), MINUTE_CHECK_MS);
     this.#minuteTimer.unref();
@@ -211,6 +214,12 @@ export class Store {
 
   get control(): WriterLink["control"] {
     return this.#link.control;
+  }
+
+  /** What was found at the start: a person must hear of a damaged file, and of a time of which nothing is known. */
+  #tellOpening(epoch: EpochInfo): void {
+    for (const text of epoch.notes) this.#note(text, {});
+    if (epoch.gap !== undefined) this.#note(`the log goes on with a gap: ${epoch.reason}`, { ...epoch.gap });
   }
 
   #startDelay(): void {

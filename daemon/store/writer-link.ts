@@ -87,12 +87,27 @@ export class WriterLink {
     worker.on("message", (message: FromWriter) => this.#hear(message));
     worker.on("error", (error) => this.#end(new StoreError("STORE_WRITER_GONE", {}, { cause: error })));
     worker.on("exit", (status) => this.#end(new StoreError("STORE_WRITER_GONE", { status })));
-    const opened = await new Promise<Opened>((resolve, reject) => {
-      this.#opening = { resolve, reject };
-    });
-    this.#opening = undefined;
+    const opened = await this.#opened(worker, signal);
     this.#epoch = opened.epoch;
     return opened;
+  }
+
+  /** Until the writer has opened its files. On a full disk that takes until there is room, or nobody wants it any more. */
+  async #opened(worker: Worker, signal: AbortSignal): Promise<Opened> {
+    const leave = (): void => {
+      this.#isClosing = true;
+      void worker.terminate();
+      this.#opening?.reject(new StoreError("STORE_STOPPED"));
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    try {
+      return await new Promise<Opened>((resolve, reject) => {
+        this.#opening = { resolve, reject };
+      });
+    } finally {
+      signal.removeEventListener("abort", leave);
+      this.#opening = undefined;
+    }
   }
 
   async stop(clock: Clock): Promise<void> {
