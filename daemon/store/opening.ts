@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
 import { ControlStore } from "./control-store.ts";
@@ -35,6 +35,7 @@ export interface Opening {
 export function openStore(start: WriterStart): Opening {
   const files = storeFiles(start.directory);
   makeDirectory(files.directory);
+  for (const path of [files.directory, files.lock, files.control, files.records]) assertAllowed(path);
   const lock = lockDirectory(files);
   let control: ControlStore | undefined;
   try {
@@ -97,6 +98,18 @@ function makeDirectory(path: string): void {
     mkdirSync(path, { recursive: true, mode: 0o750 });
   } catch (cause) {
     throw new StoreError("STORE_UNUSABLE", { directory: path }, { cause });
+  }
+}
+
+/** What may not be read or written is no damage, and waiting does not help: a person has to change it. */
+function assertAllowed(path: string): void {
+  if (!existsSync(path)) return;
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+  } catch (cause) {
+    const reason = (cause as NodeJS.ErrnoException).code;
+    const hint = "The user that runs Holdfast must be allowed to read and write it.";
+    throw new StoreError("STORE_UNUSABLE", { file: path, reason }, { cause, hint });
   }
 }
 
