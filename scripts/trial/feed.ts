@@ -69,9 +69,9 @@ async function feedSeries(series: string, options: TrialOptions): Promise<TrialR
     const decisions = decisionsIn(data, AGENT);
     countEach({ claims, feed, status, data, decisions });
     comparePasses({ claims, feed, status, data, decisions });
-    const fired = firedTimes(decisions);
-    judge(fired, feed.times, labels(series), claims);
-    compareWithTry(config, feed, fired, claims);
+    const alarms = alarmsIn(decisions);
+    judge(alarms, feed.times, labels(series), claims);
+    compareWithTry(config, feed, alarms, claims);
     verify(data, claims);
   } finally {
     await daemon.kill();
@@ -186,10 +186,21 @@ function comparePasses({ claims, feed, status, data, decisions }: Outcome): void
   claims.holds(fallbacks === 0, `${fallbacks} decisions were made without an answer`);
 }
 
-function firedTimes(decisions: readonly PlacedDecision[]): number[] {
-  return decisions
-    .filter(({ decision }) => decision.rules.some((rule) => rule.id === RULE && rule.fired))
-    .map(({ decision }) => decision.eventTime);
+/** From when the rule fired to when it cleared: the time in which somebody who looks sees the alarm. */
+interface Alarm {
+  readonly from: number;
+  to: number;
+}
+
+function alarmsIn(decisions: readonly PlacedDecision[]): Alarm[] {
+  const alarms: Alarm[] = [];
+  for (const { decision } of decisions) {
+    const rule = decision.rules.find((one) => one.id === RULE);
+    if (rule?.fired === true) alarms.push({ from: decision.eventTime, to: decision.eventTime });
+    const last = alarms.at(-1);
+    if (rule?.why === "still firing" && last !== undefined) last.to = decision.eventTime;
+  }
+  return alarms;
 }
 
 type Label = readonly [number, number];
@@ -199,24 +210,37 @@ function labels(series: string): Label[] {
   return (all[SERIES] ?? []).map(([from, to]) => [cellTime(from), cellTime(to)]);
 }
 
-/** How many labelled windows the rule found, and how often it fired outside of them. */
-function judge(fired: readonly number[], times: readonly number[], labelled: readonly Label[], claims: Claims): void {
+/**
+ * How many labelled windows were flagged, and how many alarms lie outside. An alarm that began before the window and
+ * still stands in it is told apart from one that begins in it: the strict count and the count that a person makes.
+ */
+function judge(alarms: readonly Alarm[], times: readonly number[], labelled: readonly Label[], claims: Claims): void {
   const seen = labelled.filter(([from]) => from <= (times.at(-1) ?? 0));
-  const isIn = (at: number, [from, to]: Label): boolean => at >= from && at <= to;
-  const found = seen.filter((label) => fired.some((at) => isIn(at, label))).length;
-  const outside = fired.filter((at) => !seen.some((label) => isIn(at, label)));
+  const begins = (alarm: Alarm, [from, to]: Label): boolean => alarm.from >= from && alarm.from <= to;
+  const stands = (alarm: Alarm, [from, to]: Label): boolean => alarm.from <= to && alarm.to >= from;
   const inLabels = seen.reduce((sum, [from, to]) => sum + (to - from), 0);
   const days = (Math.max(...times) - Math.min(...times) - inLabels) / DAY_MS;
-  claims.figure("rule fired at", fired.map((at) => new Date(at).toISOString().slice(0, 16)).join(" "));
-  claims.figure("labelled windows flagged", `${found} of ${seen.length}`);
   claims.figure(
-    "fired outside of them, in days, a day",
-    `${outside.length}, ${days.toFixed(1)}, ${(outside.length / days).toFixed(3)}`,
+    "rule fired at, for hours",
+    alarms.map(({ from, to }) => `${new Date(from).toISOString().slice(0, 16)} ${Math.round((to - from) / 3_600_000)}`),
   );
+  for (const [title, isFlag] of [
+    ["fires within", begins],
+    ["alarm stands within", stands],
+  ] as const) {
+    const flagged = seen.filter((label) => alarms.some((alarm) => isFlag(alarm, label))).length;
+    const outside = alarms.filter((alarm) => !seen.some((label) => isFlag(alarm, label))).length;
+    const aDay = (outside / days).toFixed(3);
+    claims.figure(
+      `labelled windows, ${title}`,
+      `${flagged} of ${seen.length}; outside ${outside} in ${days.toFixed(1)} days, ${aDay} a day`,
+    );
+  }
 }
 
 /** `holdfast try` over the same rows says the same, to the minute. */
-function compareWithTry(config: string, feed: Feed, fired: readonly number[], claims: Claims): void {
+function compareWithTry(config: string, feed: Feed, alarms: readonly Alarm[], claims: Claims): void {
+  const fired = alarms.map((alarm) => alarm.from);
   const text = holdfast(["try", "--config", config, "--agent", AGENT, "--csv", feed.csv, "--json"]);
   const tried = JSON.parse(text) as { fired: { rule: string; times: string[] }[] };
   const times = tried.fired.find((one) => one.rule === RULE)?.times.map((at) => Date.parse(at)) ?? [];
