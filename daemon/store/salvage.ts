@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { recordKinds } from "../../sync/kinds.ts";
 import type { StreamHead } from "../../sync/records.ts";
 import { dropBody } from "./bodies.ts";
@@ -8,6 +9,8 @@ import { type Database, openForSalvage, type Statement } from "./sqlite-writer.t
 const CHUNK_ROWS = 512;
 const BUDGET_MS = 20_000;
 const MOST_HOLES = 1000;
+const LEAST_ROW_BYTES = 128;
+const FRUITLESS_CHUNKS = 8;
 const SMALL_TABLES = [
   "epoch",
   "agent",
@@ -73,9 +76,10 @@ function copyRecords(from: Database, into: Database, notes: string[]): number {
   const insert = into.prepare(
     "INSERT OR IGNORE INTO record VALUES (@n, @epoch, @stream, @seq, @id, @kind, @agent, @wallMs, @body, @hash)",
   );
-  const [first, last] = rangeOf(from);
+  const { first, last, isGuess } = rangeOf(from);
   const endsAt = performance.now() + BUDGET_MS;
   let copied = 0;
+  let fruitless = 0;
   const take = (low: number, high: number): void => {
     const rows = readRange(page, low, high);
     if (rows === undefined && high - low > 1) {
@@ -93,9 +97,12 @@ function copyRecords(from: Database, into: Database, notes: string[]): number {
       );
       break;
     }
+    const before = copied;
     into.exec("BEGIN");
     take(n, n + CHUNK_ROWS);
     into.exec("COMMIT");
+    fruitless = copied === before ? fruitless + 1 : 0;
+    if (isGuess && fruitless === FRUITLESS_CHUNKS) break;
   }
   return copied;
 }
@@ -113,16 +120,29 @@ function isWhole(row: Row): boolean {
   return typeof row.body === "string" && Buffer.isBuffer(row.hash) && bodyHash(row.body).equals(row.hash);
 }
 
-function rangeOf(from: Database): [number, number] {
+interface Range {
+  readonly first: number;
+  readonly last: number;
+  /** Where the end can not be read, as in a file that was cut: no more than fit into what is left. */
+  readonly isGuess: boolean;
+}
+
+function rangeOf(from: Database): Range {
+  const first = edgeOf(from, "min");
+  const last = edgeOf(from, "max");
+  if (first === null || last === null) return { first: 1, last: 0, isGuess: false };
+  if (last !== undefined) return { first: first ?? 1, last, isGuess: false };
+  const rows = Math.ceil(statSync(from.name).size / LEAST_ROW_BYTES);
+  return { first: first ?? 1, last: (first ?? 1) + rows, isGuess: true };
+}
+
+/** Null for an empty table, undefined where that edge can not be read. */
+function edgeOf(from: Database, edge: "min" | "max"): number | null | undefined {
   try {
-    const row = from.prepare("SELECT min(n) AS first, max(n) AS last FROM record").get() as {
-      first: number;
-      last: number;
-    };
-    return [row.first ?? 1, row.last ?? 0];
+    return from.prepare(`SELECT ${edge}(n) FROM record`).pluck().get() as number | null;
   } catch {
-    // Not even the edges of the table: nothing can be found by number.
-    return [1, 0];
+    // The page with that edge is damaged or gone.
+    return undefined;
   }
 }
 

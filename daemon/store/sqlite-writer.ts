@@ -14,7 +14,11 @@ export function openForWriting(path: string): Database {
 
 /** Opens what may be damaged, to save what can be read. */
 export function openForSalvage(path: string): Database {
-  return new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS });
+  const database = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS });
+  // Otherwise nothing at all is read of a file that is shorter than its header says.
+  database.unsafeMode(true);
+  database.pragma("writable_schema = ON");
+  return database;
 }
 
 /**
