@@ -53,7 +53,8 @@ export interface DecisionForm {
 export function decisionWriter(form: DecisionForm): (line: DecisionLine) => string {
   const head = `,"agent":${JSON.stringify(form.agent)},"key":`;
   const model = form.model === undefined ? "" : `,"model":${JSON.stringify(form.model)}`;
-  const origin = `,"generation":${JSON.stringify(form.generation)},"arm":${JSON.stringify(form.arm)}${model},"inputs":{`;
+  const arm = form.arm === "incumbent" ? "" : `,"arm":${JSON.stringify(form.arm)}`;
+  const origin = `,"generation":${JSON.stringify(form.generation)}${arm}${model},"inputs":{`;
   const inputNames = quotedNames(form.inputNames);
   const fieldNames = form.fieldNames === undefined ? undefined : quotedNames(form.fieldNames);
   const outputNames = quotedNames(form.outputNames);
@@ -69,13 +70,14 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
     if (form.windowed) text += `,"window":{"coverage":${line.coverage},"count":${line.windowCount}}`;
     if (line.state !== "") text += `,"state":${line.state}`;
     if (line.answer !== undefined) text += `,"answer":{${answerText(outputNames, form.outputNames, line.answer)}}`;
-    text += `,"rules":[${rulesText(line.rules)}],"source":"${line.source}"`;
+    text += `,"rules":[${rulesText(line.rules)}]`;
+    if (line.source !== "answer") text += `,"source":"${line.source}"`;
     if (line.reason !== undefined) text += `,"reason":${JSON.stringify(line.reason)}`;
     if (line.probability !== 1) text += `,"samplingProbability":${line.probability}`;
     if (line.trace !== undefined) text += `,"trace":${JSON.stringify(line.trace)}`;
     if (line.batch > 1) text += `,"batch":${line.batch}`;
     text += `,"latencyUs":[${line.queueUs},${line.inferUs},${line.decideUs}]`;
-    return `${text},"clock":{"bootMs":${line.bootMs},"trust":"${line.trust}"}}`;
+    return `${text},"bootMs":${line.bootMs},"clock":"${line.trust}"}`;
   };
 }
 
@@ -111,7 +113,7 @@ function ruleWriter(): (rules: readonly RuleLine[]) => string {
   const one = (rule: RuleLine): string => {
     const text = known.get(rule);
     if (text !== undefined) return text;
-    const made = `{"id":${JSON.stringify(rule.id)},"fired":${rule.fired},"why":${JSON.stringify(rule.why)}}`;
+    const made = `{"id":${JSON.stringify(rule.id)}${rule.fired ? ',"fired":true' : ""},"why":${JSON.stringify(rule.why)}}`;
     known.set(rule, made);
     return made;
   };

@@ -1,8 +1,9 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Decision } from "../sync/records.ts";
+import { type Decision, readDecision } from "../sync/records.ts";
 import { callDaemon } from "./api/control-client.ts";
 import { DaemonError } from "./errors.ts";
+import { digestFinder } from "./model-digests.ts";
 import { type Page, type RecordFilter, recordById, recordPage, type StoredRow } from "./store/queries.ts";
 import { recordsSchema } from "./store/schema.ts";
 import { openForReading } from "./store/sqlite-reader.ts";
@@ -30,10 +31,12 @@ const PAGE_ROWS = 500;
 /** The decisions of a data directory, read in pages, so that nothing holds the database's WAL for long. */
 export class LogReader {
   readonly #pages: LogPages;
+  readonly #whole: (decision: Decision) => Decision;
 
   /** Reads the file itself, whether the daemon runs or not; without the right to, asks the daemon. */
   constructor(dataDirectory: string) {
     const path = join(dataDirectory, "records.db");
+    this.#whole = isReadable(join(dataDirectory, "control.db")) ? digestFinder(dataDirectory) : (decision) => decision;
     if (isReadable(path)) this.#pages = filePages(path);
     else if (existsSync(dataDirectory) && !isReadable(dataDirectory)) this.#pages = daemonPages(dataDirectory);
     else if (existsSync(path)) this.#pages = daemonPages(dataDirectory);
@@ -56,7 +59,7 @@ export class LogReader {
         limit: wanted,
         newestFirst: true,
       });
-      found.push(...page.rows.map(placed));
+      found.push(...page.rows.map((row) => this.#placed(row)));
       if (page.next === undefined || found.length >= limit) return found.reverse();
       beforeN = page.next;
     }
@@ -73,7 +76,7 @@ export class LogReader {
         limit: PAGE_ROWS,
         newestFirst: false,
       });
-      if (page.rows.length > 0) yield page.rows.map(placed);
+      if (page.rows.length > 0) yield page.rows.map((row) => this.#placed(row));
       if (page.next === undefined) return;
       afterN = page.next;
     }
@@ -81,12 +84,17 @@ export class LogReader {
 
   async byId(id: string): Promise<PlacedDecision> {
     const row = await this.#pages.byId(id);
-    if (row !== undefined && row.body.includes('"kind":"decision"')) return placed(row);
+    if (row !== undefined && row.body.includes('"kind":"decision"')) return this.#placed(row);
     throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
   }
 
   close(): void {
     this.#pages.close();
+  }
+
+  #placed(row: StoredRow): PlacedDecision {
+    const { n, epoch, stream, seq } = row;
+    return { n, epoch, stream, seq, decision: this.#whole(readDecision(row.body)) };
   }
 }
 
@@ -116,9 +124,4 @@ function daemonPages(dataDirectory: string): LogPages {
       ((await callDaemon({ dataDirectory, verb: "record", parameters: { id } })) as StoredRow | null) ?? undefined,
     close: () => undefined,
   };
-}
-
-function placed(row: StoredRow): PlacedDecision {
-  const { n, epoch, stream, seq } = row;
-  return { n, epoch, stream, seq, decision: JSON.parse(row.body) as Decision };
 }

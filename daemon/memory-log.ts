@@ -1,4 +1,4 @@
-import type { Decision } from "../sync/records.ts";
+import { type Decision, readDecision } from "../sync/records.ts";
 import type { AgentLog } from "./unit.ts";
 
 /** A log that forgets all but its counters and the decisions it is asked to keep: for `holdfast try`. */
@@ -11,7 +11,7 @@ export class MemoryLog implements AgentLog {
   }
 
   append(record: { readonly kind: string; readonly body: string }): void {
-    if (record.kind === "decision") this.#onDecision(JSON.parse(record.body) as Decision);
+    if (record.kind === "decision") this.#onDecision(readDecision(record.body));
   }
 
   count(_agent: string, counter: string, n: number): void {

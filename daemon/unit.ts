@@ -290,7 +290,7 @@ function formOf(prepared: PreparedAgent, spec: RuntimeSpec, handle: ModelHandle 
     model:
       handle === undefined
         ? undefined
-        : { name: handle.name, version: handle.version, digest: handle.digest.replace("sha256:", "").slice(0, 32) },
+        : { name: handle.name, version: handle.version, digest: handle.digest.replace("sha256:", "").slice(0, 16) },
     inputNames: plan.inputs.map((input) => input.name),
     fieldNames: readsFields(prepared) ? plan.fields.map((field) => field.name) : undefined,
     outputNames: handle?.manifest.outputs.map((output) => output.name) ?? [],

@@ -7,7 +7,6 @@ export const streamNames = ["safety", "decisions", "quiet", "telemetry"] as cons
 
 const wallMs = z.number().int();
 const hex16 = z.string().regex(/^[0-9a-f]{16}$/);
-const hex32 = z.string().regex(/^[0-9a-f]{32}$/);
 const scalar = z.union([z.number(), z.string(), z.boolean(), z.null()]);
 const answerValue = z.union([scalar, z.array(z.union([z.number(), z.null()]))]);
 
@@ -24,21 +23,27 @@ export const decisionSchema = record("decision", {
   receivedAt: wallMs,
   decidedAt: wallMs,
   generation: hex16,
-  arm: z.string(),
-  model: z.object({ name: z.string(), version: z.number().int(), digest: hex32 }).optional(),
+  /** Left out: incumbent. */
+  arm: z.string().optional(),
+  /** The first 16 digits of the digest; the generation, which names it in full, is pinned by its own. */
+  model: z.object({ name: z.string(), version: z.number().int(), digest: hex16 }).optional(),
   inputs: z.record(z.string(), scalar),
   fields: z.record(z.string(), scalar).optional(),
   window: z.object({ coverage: z.number(), count: z.number().int() }).optional(),
   state: z.record(z.string(), z.unknown()).optional(),
   answer: z.record(z.string(), answerValue).optional(),
-  rules: z.array(z.object({ id: z.string(), fired: z.boolean(), why: z.string() })),
-  source: z.enum(["answer", "none", "fallback", "silence", "cache", "cascade"]),
+  /** `fired` left out: it did not. */
+  rules: z.array(z.object({ id: z.string(), fired: z.literal(true).optional(), why: z.string() })),
+  /** Left out: answer. */
+  source: z.enum(["none", "fallback", "silence", "cache", "cascade"]).optional(),
   reason: z.string().optional(),
   samplingProbability: z.number().gt(0).max(1).optional(),
   trace: z.string().optional(),
   batch: z.number().int().optional(),
   latencyUs: z.tuple([z.number(), z.number(), z.number()]),
-  clock: z.object({ bootMs: z.number(), trust: z.string() }),
+  bootMs: z.number(),
+  /** How far the wall clock can be believed. */
+  clock: z.string(),
 });
 
 const deadline = z.object({ bootMs: z.number(), wallMs });
@@ -175,7 +180,32 @@ export const recordSchemas = {
 
 export type RecordKind = keyof typeof recordSchemas;
 
-export type Decision = z.infer<typeof decisionSchema>;
+/** A decision as its line in the log says it: what is usual is left out, since there are many. */
+export type DecisionOnDisk = Named<z.infer<typeof decisionSchema>>;
+
+/** Only the fields with a name: a loose schema also has "any other". */
+type Named<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
+
+/** A decision with everything said. */
+export interface Decision extends Omit<DecisionOnDisk, "arm" | "rules" | "source" | "clock" | "bootMs"> {
+  readonly arm: string;
+  readonly rules: readonly { readonly id: string; readonly fired: boolean; readonly why: string }[];
+  readonly source: "answer" | NonNullable<DecisionOnDisk["source"]>;
+  readonly clock: { readonly bootMs: number; readonly trust: string };
+}
+
+/** Reads a decision's line and says what it leaves out. */
+export function readDecision(line: string): Decision {
+  const { bootMs, clock, ...rest } = JSON.parse(line) as DecisionOnDisk;
+  return {
+    ...rest,
+    arm: rest.arm ?? "incumbent",
+    source: rest.source ?? "answer",
+    rules: rest.rules.map(({ id, fired, why }) => ({ id, fired: fired ?? false, why })),
+    clock: { bootMs, trust: clock },
+  };
+}
+
 export type Drop = z.infer<typeof dropSchema>;
 export type Rollup = z.infer<typeof rollupSchema>;
 export type EpochStart = z.infer<typeof epochStartSchema>;

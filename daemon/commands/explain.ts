@@ -81,7 +81,7 @@ function text(
     `${paint(decision.id, "bold")}  epoch ${placed.epoch}, n ${placed.n}`,
     `agent       ${safe(decision.agent)}, key ${safe(decision.key)}${decision.eventId === undefined ? "" : `, event ${safe(decision.eventId)}`}`,
     `event time  ${time(decision.eventTime)}, received ${time(decision.receivedAt)}, decided ${time(decision.decidedAt)} (UTC)`,
-    `generation  ${decision.generation}${decision.model === undefined ? "" : `, model ${decision.model.name} ${decision.model.version} (${decision.model.digest.slice(0, 12)})`}`,
+    `generation  ${decision.generation}${decision.model === undefined ? "" : `, model ${decision.model.name} ${decision.model.version} (${decision.model.digest.slice(0, 19)})`}`,
     `source      ${decision.source}${decision.reason === undefined ? "" : `: ${safe(decision.reason)}`}`,
   ];
   if (decision.window !== undefined)

@@ -5,7 +5,7 @@ import type { PlacedDecision } from "../../daemon/log-reader.ts";
 import { recordPage, totals } from "../../daemon/store/queries.ts";
 import { recordsSchema } from "../../daemon/store/schema.ts";
 import { openForReading } from "../../daemon/store/sqlite-reader.ts";
-import type { Decision } from "../../sync/records.ts";
+import { type Decision, readDecision } from "../../sync/records.ts";
 
 /** The folder of a model that the tests use. */
 export function fixtureModel(name: string): string {
@@ -60,7 +60,7 @@ export function* eachDecision(data: string, agent?: string): Generator<PlacedDec
     do {
       const page = recordPage(database, { kinds: ["decision"], agent, afterN, limit: 500, newestFirst: false });
       for (const { n, epoch, stream, seq, body } of page.rows)
-        yield { n, epoch, stream, seq, decision: JSON.parse(body) as Decision };
+        yield { n, epoch, stream, seq, decision: readDecision(body) };
       afterN = page.next;
     } while (afterN !== undefined);
   } finally {
