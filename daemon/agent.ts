@@ -2,7 +2,7 @@ import type { FieldRow } from "../models/field-memory.ts";
 import type { InferResult, InputRow, ModelHandle } from "../models/inference.ts";
 import type { Clock } from "./clock.ts";
 import type { Delivery, Settled } from "./delivery.ts";
-import type { Ledger } from "./ledger.ts";
+import type { DeliveryEnd, Ledger } from "./ledger.ts";
 import { Pass } from "./pass.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Watch } from "./watch.ts";
@@ -118,7 +118,7 @@ export class Agent {
     const { seen, readings, journal } = this.#deps;
     const { eventId } = delivery;
     if (eventId !== undefined && seen?.has(eventId)) {
-      this.#end(delivery, "duplicate");
+      this.#again(delivery, eventId);
       return;
     }
     const outcome = readings.insert(delivery);
@@ -126,24 +126,39 @@ export class Agent {
       this.#end(delivery, "invalid", "futureTimestamp");
       return;
     }
-    if (eventId !== undefined && seen !== undefined) {
-      seen.add(eventId);
-      journal.seen(eventId);
-    }
-    if (outcome === "late") this.#end(delivery, "late");
-    else this.#take(delivery);
+    if (eventId !== undefined) seen?.add(eventId);
+    if (outcome === "late") {
+      if (eventId !== undefined && seen !== undefined) journal.seen(eventId);
+      this.#end(delivery, "late");
+    } else this.#take(delivery);
   }
 
-  /** An accepted delivery: into the journal, and on to a pass. */
+  /** A message that came before. While the pass it opened then is under way, its sender waits for that one's decision. */
+  #again(delivery: Delivery, eventId: string): void {
+    const { settled } = delivery;
+    this.#count(delivery, "duplicate");
+    if (settled === undefined) return;
+    for (const pass of this.#open) {
+      if (pass.delivery?.eventId !== eventId) continue;
+      pass.alsoSettles(settled);
+      return;
+    }
+    this.#deps.journal.onDurable(settled);
+  }
+
+  /** An accepted delivery: on to a pass, or into the journal when it opens none. */
   #take(delivery: Delivery): void {
     const { recorder, watch, journal } = this.#deps;
     const { key, settled } = delivery;
     this.ledger.ended("accepted", delivery.receivedMs);
     recorder.heard(key, delivery);
     if (watch.active) this.#seen(delivery, "accepted");
-    if (this.spec.journaled) journal.reading(key, delivery);
-    if (this.spec.opensOnEvent) this.#openPass(key, delivery);
-    else if (settled !== undefined) {
+    if (this.spec.opensOnEvent) {
+      this.#openPass(key, delivery);
+      return;
+    }
+    this.#note(delivery);
+    if (settled !== undefined) {
       if (this.spec.journaled) journal.onDurable(settled);
       else settled.release();
     }
@@ -160,9 +175,23 @@ export class Agent {
     this.#end(delivery, end, end === "coalesced" ? undefined : reason);
   }
 
-  #end(delivery: Delivery, end: "duplicate" | "late" | "invalid" | "coalesced" | "shed", reason?: string): void {
+  /**
+   * Leaves the traces of an accepted delivery. Where it opens a pass, this waits for the decision, so that both are in
+   * one transaction: a reading or an id that outlived a crash without its decision would keep it from ever being made.
+   */
+  #note(delivery: Delivery): void {
+    const { journal, seen } = this.#deps;
+    if (this.spec.journaled) journal.reading(delivery.key, delivery);
+    if (delivery.eventId !== undefined && seen !== undefined) journal.seen(delivery.eventId);
+  }
+
+  #count(delivery: Delivery, end: Exclude<DeliveryEnd, "accepted">, reason?: string): void {
     this.ledger.ended(end, delivery.receivedMs, reason);
     if (this.#deps.watch.active) this.#seen(delivery, end, reason);
+  }
+
+  #end(delivery: Delivery, end: Exclude<DeliveryEnd, "accepted" | "duplicate">, reason?: string): void {
+    this.#count(delivery, end, reason);
     if (delivery.settled !== undefined) this.#deps.journal.onDurable(delivery.settled);
   }
 
@@ -172,6 +201,7 @@ export class Agent {
     if (!row.ok && !row.reason.startsWith("stale")) {
       // Not enough to go on yet (coverage, a source that was never heard): no pass, and the roll-up says how often.
       this.ledger.note(`notOpened:${row.reason}`, clock.wallMs());
+      if (delivery !== undefined) this.#note(delivery);
       if (delivery?.settled !== undefined) journal.onDurable(delivery.settled);
       return;
     }
@@ -200,7 +230,7 @@ export class Agent {
       windowCount: row.ok ? row.count : 0,
       fields: row.ok ? (row.fields as InputRow) : undefined,
       trace: delivery?.trace,
-      settledBy: delivery?.settled,
+      delivery,
     });
   }
 
@@ -225,8 +255,13 @@ export class Agent {
 
   /** The answer of a pass, or why there is none: the decision is made and goes to the log. */
   settled(pass: Pass, result: InferResult): void {
-    this.#deps.recorder.decide(pass, result);
+    const { recorder, journal } = this.#deps;
+    const { delivery, others } = pass;
+    // Before the decision: the line of the decision is what may end a batch.
+    if (delivery !== undefined) this.#note(delivery);
+    recorder.decide(pass, result);
     this.#open.delete(pass);
-    if (pass.settledBy !== undefined) this.#deps.journal.onDurable(pass.settledBy);
+    if (delivery?.settled !== undefined) journal.onDurable(delivery.settled);
+    if (others !== undefined) for (const settled of others) journal.onDurable(settled);
   }
 }

@@ -1,5 +1,5 @@
 import type { InferRequest, InferResult, InputRow, ModelHandle } from "../models/inference.ts";
-import type { Settled } from "./delivery.ts";
+import type { Delivery, Settled } from "./delivery.ts";
 
 /** What a pass needs of its agent when the answer is there. */
 export interface PassOwner {
@@ -25,8 +25,10 @@ export class Pass implements InferRequest {
   readonly windowCount: number;
   readonly fields: InputRow | undefined;
   readonly trace: string | undefined;
-  /** Told when the decision is on disk: the sender's acknowledgement hangs on it. */
-  readonly settledBy: Settled | undefined;
+  /** The delivery that opened it; its sender is released when the decision is on disk. */
+  readonly delivery: Delivery | undefined;
+  /** Senders of the same message again, which wait for the same decision. */
+  others: Settled[] | undefined;
 
   constructor(owner: PassOwner, opened: OpenedPass) {
     this.owner = owner;
@@ -43,7 +45,12 @@ export class Pass implements InferRequest {
     this.windowCount = opened.windowCount;
     this.fields = opened.fields;
     this.trace = opened.trace;
-    this.settledBy = opened.settledBy;
+    this.delivery = opened.delivery;
+    this.others = undefined;
+  }
+
+  alsoSettles(settled: Settled): void {
+    this.others = [...(this.others ?? []), settled];
   }
 
   settle(result: InferResult): void {
@@ -65,5 +72,5 @@ export interface OpenedPass {
   readonly windowCount: number;
   readonly fields: InputRow | undefined;
   readonly trace: string | undefined;
-  readonly settledBy: Settled | undefined;
+  readonly delivery: Delivery | undefined;
 }

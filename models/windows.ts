@@ -76,13 +76,17 @@ class KeyedWindows implements Windows {
   }
 
   insert(key: string, values: FieldRow, timeMs: number, nowMs: number, source = 0): Inserted {
-    const { spanMs, lateMs, futureMs } = this.#spec;
+    const { lateMs, futureMs } = this.#spec;
     if (!(timeMs <= nowMs + futureMs)) return "future";
+    return this.#insert(key, values, timeMs, source, lateMs);
+  }
+
+  #insert(key: string, values: FieldRow, timeMs: number, source: number, lateMs: number): "accepted" | "late" {
     let state = this.#states.get(key);
     if (state === undefined) {
       state = new WindowState(key, this.#plan.kept);
       this.#add(state);
-    } else if (timeMs < state.watermarkMs - lateMs || timeMs <= state.watermarkMs - spanMs) return "late";
+    } else if (timeMs < state.watermarkMs - lateMs || timeMs <= state.watermarkMs - this.#spec.spanMs) return "late";
     this.#states.touch(state);
     if (timeMs > state.watermarkMs) state.watermarkMs = timeMs;
     this.#rules.remember(state.memory, values, timeMs, source);
@@ -134,8 +138,9 @@ class KeyedWindows implements Windows {
   replay(readings: Iterable<JournalReading>): number {
     let counted = 0;
     for (const { key, values, timeMs, source } of readings) {
-      // The door was passed when the reading was new; our clock may be behind it since.
-      if (this.insert(key, values, timeMs, Number.POSITIVE_INFINITY, source) === "accepted") counted += 1;
+      // The door was passed when the reading was new: our clock may be behind it since, and readings are journaled in
+      // the order of their decisions.
+      if (this.#insert(key, values, timeMs, source, Number.POSITIVE_INFINITY) === "accepted") counted += 1;
     }
     return counted;
   }

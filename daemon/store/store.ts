@@ -113,7 +113,8 @@ export class Store {
     open.project(change);
     this.#puts += 1;
     this.#pendingProjections += 1;
-    if (open.bytes >= BATCH_BYTES) this.#send(true);
+    // Not at once: what is projected belongs to the record that follows in the same turn.
+    if (open.bytes >= BATCH_BYTES) this.commitNow();
     else if (this.#delayTimer === undefined) this.#startDelay();
   }
 
