@@ -150,7 +150,7 @@ export class Agent {
   #take(delivery: Delivery): void {
     const { recorder, watch, journal } = this.#deps;
     const { key, settled } = delivery;
-    this.ledger.ended("accepted", delivery.receivedMs);
+    this.ledger.accepted();
     recorder.heard(key, delivery);
     if (watch.active) this.#seen(delivery, "accepted");
     if (this.spec.opensOnEvent) {
@@ -177,10 +177,11 @@ export class Agent {
 
   /**
    * Leaves the traces of an accepted delivery. Where it opens a pass, this waits for the decision, so that both are in
-   * one transaction: a reading or an id that outlived a crash without its decision would keep it from ever being made.
+   * one transaction: an id that outlived a crash without its decision would keep it from ever being made.
    */
   #note(delivery: Delivery): void {
     const { journal, seen } = this.#deps;
+    this.ledger.acceptedForGood(delivery.receivedMs);
     if (this.spec.journaled) journal.reading(delivery.key, delivery);
     if (delivery.eventId !== undefined && seen !== undefined) journal.seen(delivery.eventId);
   }

@@ -58,7 +58,16 @@ export class Ledger {
     this.#deliveries += 1;
   }
 
-  ended(end: DeliveryEnd, wallMs: number, reason?: string): void {
+  /** Counted in memory; durably with what becomes of it, so that a delivery that a crash undid is not counted twice. */
+  accepted(): void {
+    this.#ends.accepted += 1;
+  }
+
+  acceptedForGood(wallMs: number): void {
+    this.#tally.count(this.agent, "accepted", 1, wallMs);
+  }
+
+  ended(end: Exclude<DeliveryEnd, "accepted">, wallMs: number, reason?: string): void {
     this.#ends[end] += 1;
     this.#tally.count(this.agent, end, 1, wallMs);
     if (reason !== undefined) this.#tally.count(this.agent, `${end}:${reason}`, 1, wallMs);
