@@ -26,7 +26,7 @@ const PUMPS = 8;
 /** A sensor with so much unacknowledged waits instead of measuring on. */
 const MOST_UNACKNOWLEDGED = 20_000;
 const SHORTEST_MS = 50;
-const LONGEST_MS = 1600;
+const LONGEST_MS = 2000;
 const STATUS_EVERY_MS = 150;
 const HOST_WAIT_MS = 3000;
 const READY_WAIT_MS = 30_000;
