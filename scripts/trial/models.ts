@@ -11,6 +11,7 @@ const GOOD_PER_SECOND = 200;
 const PROVOKE_EVERY_MS = 250;
 const PROVOKE_MS = 30_000;
 const WAIT_MS = 30_000;
+const BEFORE_MS = 4000;
 const MEMORY_MB = 300;
 
 type Lane = "own" | "shared";
@@ -30,6 +31,21 @@ const integer = { type: "integer" };
 
 const badModels: readonly BadModel[] = [
   {
+    name: "crashing",
+    fields: { x: integer, y: integer },
+    bad: { x: -2_147_483_648, y: -1 },
+    fine: { x: 9, y: 3 },
+    endsAs: "quarantined",
+    reasons: ["hostDown", "deadline", "quarantined"],
+  },
+  {
+    name: "nan-weights",
+    fields: { a: {}, b: {} },
+    bad: { a: 1, b: 2 },
+    endsAs: "refused",
+    reasons: ["quarantined"],
+  },
+  {
     name: "hanging",
     fields: { trips: {} },
     bad: { trips: 1e9 },
@@ -46,30 +62,18 @@ const badModels: readonly BadModel[] = [
     reasons: ["hostDown", "deadline", "timeout", "quarantined", "runtimeError"],
   },
   {
-    name: "crashing",
-    fields: { x: integer, y: integer },
-    bad: { x: -2_147_483_648, y: -1 },
-    fine: { x: 9, y: 3 },
-    endsAs: "quarantined",
-    reasons: ["hostDown", "deadline", "quarantined"],
-  },
-  {
     name: "cut-short",
     fields: Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`f${at}`, {}])),
     bad: Object.fromEntries(Array.from({ length: 16 }, (_, at) => [`f${at}`, at])),
     endsAs: "refused",
     reasons: ["quarantined"],
   },
-  {
-    name: "nan-weights",
-    fields: { a: {}, b: {} },
-    bad: { a: 1, b: 2 },
-    endsAs: "refused",
-    reasons: ["quarantined"],
-  },
 ];
 
-/** Models that hang, eat memory, crash, are cut short or answer nothing: what is said of them, and what others notice. */
+/**
+ * Models that hang, eat memory, crash, are cut short or answer nothing: what is said of them, and what others notice.
+ * `--rounds` takes only the first few of them.
+ */
 export const trial: Trial = async (options) => {
   const claims = new Claims(options.say);
   const models = options.rounds === undefined ? badModels : badModels.slice(0, options.rounds);
@@ -111,7 +115,7 @@ async function oneModel(bad: BadModel, lane: Lane, options: TrialOptions, claims
   );
   try {
     if (bad.fine !== undefined) other.publish("bad/u0", JSON.stringify(bad.fine), 1);
-    await sleep(4000);
+    await sleep(options.rounds === undefined ? BEFORE_MS : BEFORE_MS / 4);
     const startedMs = Date.now();
     const status = await provoke(bad, daemon, other);
     const endedMs = Date.now();
