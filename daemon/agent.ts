@@ -71,6 +71,8 @@ export interface AgentDeps {
   readonly watch: Watch;
   /** How many more passes may wait for answers. */
   readonly room: () => number;
+  /** An answer came: others may take its place. */
+  readonly onRoom: () => void;
 }
 
 const NO_ANSWER: InferResult = { ok: true, answer: {}, batch: 1, queueUs: 0, inferUs: 0 };
@@ -262,6 +264,7 @@ export class Agent {
     if (delivery !== undefined) this.#note(delivery);
     recorder.decide(pass, result);
     this.#open.delete(pass);
+    this.#deps.onRoom();
     if (delivery?.settled !== undefined) journal.onDurable(delivery.settled);
     if (others !== undefined) for (const settled of others) journal.onDurable(settled);
   }

@@ -56,11 +56,12 @@ export function compose(options: ComposeOptions): Composed {
     { ...gateway.store, directory: dataDirectory, writerPath: childPath("daemon/store/writer-thread") },
   );
   const inference = createInference(gateway.hosts, clock, log);
-  const { queue } = gateway.admission;
-  const door = new Door({
-    limits: [queue.safety, queue.action, queue.monitor, queue.background],
-    nowBootMs: () => clock.bootMs(),
-    isBlocked: () => store.room() <= 0,
+  const door = createDoor({
+    gateway,
+    prepared,
+    clock,
+    store,
+    pressed: (isHigh) => (isHigh ? bus.pause() : bus.resume()),
   });
   const runtime: Runtime = createRuntime(
     {
@@ -119,6 +120,27 @@ export function compose(options: ComposeOptions): Composed {
 }
 
 const MEGABYTE = 1024 * 1024;
+/** Rows that wait for a host: a few batches ahead. The rest waits at the door, where it can be coalesced or shed. */
+const WAITING_FOR_ANSWERS = 512;
+
+interface Doorway {
+  readonly gateway: GatewayConfig;
+  readonly prepared: Prepared;
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly pressed: (isHigh: boolean) => void;
+}
+
+function createDoor({ gateway, prepared, clock, store, pressed }: Doorway): Door {
+  const { queue } = gateway.admission;
+  return new Door({
+    limits: [queue.safety, queue.action, queue.monitor, queue.background],
+    nowBootMs: () => clock.bootMs(),
+    isBlocked: () => store.room() <= 0,
+    leading: Math.min(3, ...prepared.agents.map(({ plan }) => plan.priority)) as 0 | 1 | 2 | 3,
+    onPressure: pressed,
+  });
+}
 
 interface Answering {
   readonly dataDirectory: string;
@@ -147,6 +169,7 @@ function createInference(hosts: GatewayConfig["hosts"], clock: Clock, log: Log):
       laneMemoryBytes: laneLimits(hosts.lanes),
       recycleAfterLoads: hosts.recycleAfterLoads,
       startTimeoutMs: hosts.startTimeoutSeconds * 1000,
+      queueLimit: WAITING_FOR_ANSWERS,
     },
   );
 }

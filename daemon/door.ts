@@ -44,6 +44,10 @@ export interface DoorOptions {
   readonly nowBootMs: () => number;
   /** The log takes no more for now. */
   readonly isBlocked: () => boolean;
+  /** The most important priority that any agent has: its queue decides when senders are slowed down. */
+  readonly leading?: 0 | 1 | 2 | 3;
+  /** Told when the leading queue is half full, and again when it is nearly empty. */
+  readonly onPressure?: (isHigh: boolean) => void;
 }
 
 /**
@@ -55,9 +59,13 @@ export class Door {
   readonly #newest = new Map<Doorkeeper, Map<string, Entry>>();
   readonly #options: DoorOptions;
   readonly #queued = new Map<Doorkeeper, number>();
+  readonly #highMark: number;
+  #isHigh = false;
+  #isWoken = false;
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    this.#highMark = options.limits[options.leading ?? 0] / 2;
   }
 
   queuedOf(agent: Doorkeeper): number {
@@ -78,11 +86,28 @@ export class Door {
     const entry: Entry = { agent, delivery };
     lane.push(entry);
     this.#queued.set(agent, this.queuedOf(agent) + 1);
+    if (!this.#isHigh && agent.priority === this.#options.leading && lane.waiting >= this.#highMark) this.#press(true);
     if (agent.coalesces) this.#remember(agent, delivery.key, entry);
   }
 
+  /** Room may have come: what waits is looked at once in this turn of the loop. */
+  readonly wake = (): void => {
+    if (this.#isWoken || this.waiting === 0) return;
+    this.#isWoken = true;
+    setImmediate(() => {
+      this.#isWoken = false;
+      this.pump();
+    });
+  };
+
   /** Takes what there is room for, safety first. Called when answers or commits have made room. */
   pump(): void {
+    this.#takeAll();
+    if (this.#isHigh && (this.#lanes[this.#options.leading ?? 0] as Lane).waiting < this.#highMark / 4)
+      this.#press(false);
+  }
+
+  #takeAll(): void {
     if (this.#options.isBlocked()) return;
     for (const lane of this.#lanes) {
       for (let entry = lane.first(); entry !== undefined; entry = lane.first()) {
@@ -99,6 +124,15 @@ export class Door {
         agent.accept(delivery);
       }
     }
+  }
+
+  /**
+   * Less important queues shed when they are full; the leading one slows senders down instead. A flood of background
+   * messages must not keep safety's from being read, and a flood of safety's must not be thrown away.
+   */
+  #press(isHigh: boolean): void {
+    this.#isHigh = isHigh;
+    this.#options.onPressure?.(isHigh);
   }
 
   get waiting(): number {

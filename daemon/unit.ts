@@ -188,7 +188,7 @@ interface AgentParts {
 function createAgent(ground: Ground, parts: AgentParts): Agent {
   const { prepared, shared, number, handle, ledger } = ground;
   const { plan } = prepared;
-  const { clock, store, inference, watch } = shared;
+  const { clock, store, inference, watch, door } = shared;
   const { readings, recorder, settlements, seen, keeper } = parts;
   const journal = {
     reading: (key: string, { eventTimeMs: timeMs, receivedMs: arrivalMs, values }: Delivery): void => {
@@ -212,7 +212,7 @@ function createAgent(ground: Ground, parts: AgentParts): Agent {
       model: handle,
     },
     ledger,
-    { clock, readings, seen, recorder, watch, answers: inference, room, journal },
+    { clock, readings, seen, recorder, watch, answers: inference, room, onRoom: door.wake, journal },
   );
 }
 
