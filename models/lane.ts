@@ -121,6 +121,8 @@ export class Lane {
       if (next === undefined) break;
       // A model that takes one row a run gets the host to itself: nothing urgent may wait behind two of its runs.
       if (this.#jobs.length > 0 && this.#batchRows(next) === 1) break;
+      // Behind a run only a full batch is worth its frame: the host could not begin with a part of one any sooner.
+      if (this.#jobs.length > 0 && this.#queue.size < this.#batchRows(next)) break;
       const batch = this.#queue.take(nowMs, this.#isReady, this.#batchRows, this.#expired);
       if (batch === undefined) break;
       this.#sendRun(batch.items, nowMs);
