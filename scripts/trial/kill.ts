@@ -1,6 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { becomes, Claims, ledgersBalance, sleep } from "./claims.ts";
+import { becomes, Claims, ledgersBalance, sleep, spread } from "./claims.ts";
 import {
   freePort,
   type LaunchedDaemon,
@@ -26,7 +26,8 @@ const PUMPS = 8;
 /** A sensor with so much unacknowledged waits instead of measuring on. */
 const MOST_UNACKNOWLEDGED = 20_000;
 const SHORTEST_MS = 50;
-const LONGEST_MS = 2000;
+const LONGEST_MS = 1200;
+const WORK_WAIT_MS = 10_000;
 const STATUS_EVERY_MS = 150;
 const HOST_WAIT_MS = 3000;
 const READY_WAIT_MS = 30_000;
@@ -156,8 +157,8 @@ class Target {
   #running: RunningDaemon | undefined;
   #isOver = false;
   readonly #watching: Promise<void>;
+  readonly startMs: number[] = [];
   asked = 0;
-  starts = 0;
 
   constructor(config: string, data: string, bus: BusKind, claims: Claims) {
     this.#config = config;
@@ -233,9 +234,10 @@ class Target {
 
   #launch(): LaunchedDaemon {
     const launched = launchDaemon(this.#config, this.#data);
-    this.starts += 1;
+    const launchedMs = performance.now();
     launched.ready.then(
       (running) => {
+        this.startMs.push(performance.now() - launchedMs);
         if (launched === this.#launched) this.#running = running;
       },
       (error: Error) => {
@@ -308,6 +310,8 @@ async function killAtRandom(target: Target, options: TrialOptions): Promise<Kill
   const kills: Kills = { of: { daemon: 0, host: 0, both: 0 }, daemons: 0, beforeReady: 0, seconds: 0 };
   const startedMs = performance.now();
   for (let round = 1; round <= rounds; round++) {
+    // Half of the moments are any, in the middle of a start too; half are within the work that follows it.
+    if (random() < 0.5) await becomes(() => target.isReady, WORK_WAIT_MS);
     await sleep(SHORTEST_MS + random() * (LONGEST_MS - SHORTEST_MS));
     const victim = (["daemon", "host", "both"] as const)[Math.floor(random() * 3)] as Victim;
     if (!target.isReady) kills.beforeReady += 1;
@@ -335,4 +339,5 @@ function report(bus: BusKind, kills: Kills, target: Target, readings: Readings, 
     `${readings.sent}, ${readings.acknowledged.size}, ${perSecond} (${Math.round(kills.seconds)} s, ${readings.heldBack} held back)`,
   );
   claims.figure(`${bus}: status asked in between`, target.asked);
+  claims.figure(`${bus}: from the start to ready, ms`, spread(target.startMs));
 }
