@@ -31,7 +31,10 @@ export const trial: Trial = async (options) => {
     await onSmallDisk("full, killed", options, claims, async (run) => {
       await fillWhileDeciding(run);
       await run.daemon.kill();
-      // Started on a disk that still is full: it waits for room instead of giving up.
+      // Started on a disk that still is full, it waits for room instead of giving up, and leaves when told to.
+      const impatient = ["timeout", "--foreground", "--preserve-status", "4"];
+      const left = await startDaemon(run.config, run.data, impatient).then(() => "it was ready", String);
+      run.claims.holds(left.includes("ended (0)"), `${run.name}: SIGTERM while it waits for room: ${left}`);
       const starting = startDaemon(run.config, run.data);
       await sleep(2000);
       run.disk.free();
@@ -86,6 +89,8 @@ async function onSmallDisk(
     claims.holds(await sensor.settled(WAIT_MS), `${name}: ${sensor.unacknowledged} messages were never acknowledged`);
     claims.holds(ledgersBalance(await last.status()), `${name}: the ledgers do not balance at the end`);
     claims.holds((await last.stop()) === 0, `${name}: the daemon did not stop in order`);
+    const said = last.lines.filter((line) => line.part === "store").map((line) => String(line.reason));
+    claims.figure(`${name}: log lines of the store`, said.join(", "));
     everyAcknowledgedHasItsRecord(name, data, sent, acknowledged, claims);
   } finally {
     isOver = true;
