@@ -1,0 +1,82 @@
+import { expect, test } from "vitest";
+import { Agent, type AgentDeps, type AgentSpec } from "../../daemon/agent.ts";
+import { Dedupe } from "../../daemon/dedupe.ts";
+import type { Delivery, Settled } from "../../daemon/delivery.ts";
+import { Ledger } from "../../daemon/ledger.ts";
+import type { Pass } from "../../daemon/pass.ts";
+import { Watch } from "../../daemon/watch.ts";
+
+/** An agent whose answers come when the test says so, and what reached the log in which order. */
+function agentWithSlowModel(opensOnEvent = true) {
+  const log: string[] = [];
+  const waiting: Pass[] = [];
+  const counted: string[] = [];
+  const deps = {
+    clock: { wallMs: () => 0, bootMs: () => 0 },
+    readings: {
+      insert: () => "accepted",
+      row: () => ({ ok: true, values: [1], fields: [1], coverage: 1, count: 1, endMs: 0 }),
+      keysWithNews: () => [],
+      keys: 1,
+    },
+    seen: new Dedupe(100),
+    answers: { submit: (pass: Pass) => void waiting.push(pass) },
+    journal: {
+      reading: (_: string, delivery: Delivery) => log.push(`reading ${delivery.eventId}`),
+      seen: (id: string) => log.push(`seen ${id}`),
+      onDurable: (settled: Settled) => {
+        log.push("sender waits");
+        settled.release();
+      },
+    },
+    recorder: { decide: (pass: Pass) => log.push(`decision ${pass.eventId}`), heard: () => undefined },
+    watch: new Watch(),
+    room: () => 1,
+    onRoom: () => undefined,
+  };
+  const spec = { name: "a", opensOnEvent, journaled: true, deadlineMs: 1000, fields: [], model: {} };
+  const ledger = new Ledger("a", { count: (_, counter) => void counted.push(counter) });
+  const agent = new Agent(spec as unknown as AgentSpec, ledger, deps as unknown as AgentDeps);
+  return { agent, ledger, log, waiting, counted };
+}
+
+function delivery(eventId: string, settled?: Settled): Delivery {
+  return { source: 0, key: "k", eventId, values: [1], settled } as unknown as Delivery;
+}
+
+const answer = { ok: true, answer: {}, batch: 1, queueUs: 0, inferUs: 0 } as const;
+
+test("an event's reading, its id and its count go to the log with its decision, and not before", () => {
+  const { agent, ledger, log, waiting, counted } = agentWithSlowModel();
+  ledger.delivered();
+  agent.accept(delivery("m1"));
+  expect(log).toEqual([]);
+  expect(counted).toEqual([]);
+  expect(ledger.deliveries()).toMatchObject({ total: 1, accepted: 1 });
+  waiting[0]?.settle(answer);
+  expect(log).toEqual(["reading m1", "seen m1", "decision m1"]);
+  expect(counted).toEqual(["accepted"]);
+});
+
+test("a message that comes again while its pass is under way is acknowledged with the pass's decision", () => {
+  const { agent, log, waiting } = agentWithSlowModel();
+  const released: string[] = [];
+  const sender = (name: string): Settled => ({ release: () => void released.push(name) });
+  agent.accept(delivery("m1", sender("first")));
+  agent.accept(delivery("m1", sender("again")));
+  agent.accept(delivery("m1", sender("and again")));
+  expect(waiting).toHaveLength(1);
+  expect(released).toEqual([]);
+  waiting[0]?.settle(answer);
+  expect(log.slice(0, 3)).toEqual(["reading m1", "seen m1", "decision m1"]);
+  expect(released).toEqual(["first", "again", "and again"]);
+  agent.accept(delivery("m1", sender("late")));
+  expect(released).toContain("late");
+  expect(waiting).toHaveLength(1);
+});
+
+test("where passes open by time, a reading goes to the log when it is accepted", () => {
+  const { agent, log } = agentWithSlowModel(false);
+  agent.accept(delivery("m1"));
+  expect(log).toEqual(["reading m1", "seen m1"]);
+});
