@@ -5,7 +5,7 @@ import type { PlacedDecision } from "../../daemon/log-reader.ts";
 import { recordPage, totals } from "../../daemon/store/queries.ts";
 import { recordsSchema } from "../../daemon/store/schema.ts";
 import { openForReading } from "../../daemon/store/sqlite-reader.ts";
-import { type Decision, readDecision } from "../../sync/records.ts";
+import { readDecision } from "../../sync/records.ts";
 
 /** The folder of a model that the tests use. */
 export function fixtureModel(name: string): string {
