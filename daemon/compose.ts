@@ -8,6 +8,7 @@ import { ControlServer, type Verb } from "./api/control-server.ts";
 import { pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
+import type { Bus } from "./bus/bus.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -44,18 +45,15 @@ export interface Composed {
 
 /** Builds every part of the daemon, in order; nothing is started yet. The map of the program. */
 export function compose(options: ComposeOptions): Composed {
-  const { loaded, dataDirectory, environment, log, fail } = options;
+  const { loaded, dataDirectory, log } = options;
   const { gateway } = loaded.config;
   mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
   const clock = systemClock();
   const watch = new Watch();
   const newId = createIds();
   const prepared = prepare(loaded, { dataDirectory, bundled: bundledModels() });
-  const store = new Store(
-    { clock, fail, note: (what, detail) => log.warn({ part: "store", reason: what, problem: detail }, "store") },
-    { ...gateway.store, directory: dataDirectory, writerPath: childPath("daemon/store/writer-thread") },
-  );
-  const inference = createInference(gateway.hosts, clock, log);
+  const store = createStore(options, clock);
+  const inference = createInference(gateway, clock, log);
   const door = createDoor({
     gateway,
     prepared,
@@ -74,15 +72,7 @@ export function compose(options: ComposeOptions): Composed {
     { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
-  const bus = openBus({
-    config: gateway.bus,
-    device: gateway.device.name,
-    baseDirectory: loaded.baseDirectory,
-    dataDirectory,
-    credentialsDirectory: environment["CREDENTIALS_DIRECTORY"],
-    log: log.child({ part: "bus" }),
-    clock,
-  });
+  const bus = createBus(options, clock);
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
@@ -122,6 +112,27 @@ export function compose(options: ComposeOptions): Composed {
 const MEGABYTE = 1024 * 1024;
 /** Rows that wait for a host: a few batches ahead. The rest waits at the door, where it can be coalesced or shed. */
 const WAITING_FOR_ANSWERS = 512;
+/** At 1,000 rows a second this makes two or three of them one run; the commit that follows waits longer anyway. */
+const GATHER_MS = 2;
+
+function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock: Clock): Store {
+  const note = (reason: string, problem: unknown): void => log.warn({ part: "store", reason, problem }, "store");
+  const writerPath = childPath("daemon/store/writer-thread");
+  return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
+}
+
+function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, clock: Clock): Bus {
+  const { bus: config, device } = loaded.config.gateway;
+  return openBus({
+    config,
+    device: device.name,
+    baseDirectory: loaded.baseDirectory,
+    dataDirectory,
+    credentialsDirectory: environment["CREDENTIALS_DIRECTORY"],
+    log: log.child({ part: "bus" }),
+    clock,
+  });
+}
 
 interface Doorway {
   readonly gateway: GatewayConfig;
@@ -161,7 +172,7 @@ function createControl({ dataDirectory, log, status, watch, reader }: Answering)
   return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
 }
 
-function createInference(hosts: GatewayConfig["hosts"], clock: Clock, log: Log): Inference {
+function createInference({ hosts, store }: GatewayConfig, clock: Clock, log: Log): Inference {
   return new Inference(
     { hostPath: childPath("models/host/main"), clock, log: log.child({ part: "inference" }) },
     {
@@ -170,6 +181,8 @@ function createInference(hosts: GatewayConfig["hosts"], clock: Clock, log: Log):
       recycleAfterLoads: hosts.recycleAfterLoads,
       startTimeoutMs: hosts.startTimeoutSeconds * 1000,
       queueLimit: WAITING_FOR_ANSWERS,
+      // Where commits may wait, rows may wait a little for each other too.
+      gatherMs: store.commitDelayMs > 0 ? GATHER_MS : 0,
     },
   );
 }

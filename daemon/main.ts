@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=4
 import { explainError } from "./commands/failure.ts";
 import { program } from "./commands/program.ts";
 import { exitStatus } from "./errors.ts";

@@ -2,6 +2,7 @@ import { performance } from "node:perf_hooks";
 import { HostedModel, type ModelHandle, type ModelSpec, type ModelStatus } from "./hosted-model.ts";
 import { Lane, type LaneLog, type LaneOptions } from "./lane.ts";
 import type { HostStatus } from "./lane-host.ts";
+import { MAX_BATCH_ROWS } from "./manifest.ts";
 import type { Priority } from "./queue.ts";
 import { Entry, type InferFailure, type InferRequest } from "./request.ts";
 import { rowProblem } from "./tensors.ts";
@@ -26,6 +27,8 @@ export interface InferenceOptions {
   readonly startTimeoutMs: number;
   /** How many may wait in each lane at each priority. */
   readonly queueLimit: number;
+  /** How long rows of monitor and background may wait for others to run with; 0: not at all. */
+  readonly gatherMs: number;
 }
 
 export const defaultInferenceOptions: InferenceOptions = {
@@ -33,9 +36,12 @@ export const defaultInferenceOptions: InferenceOptions = {
   recycleAfterLoads: 50,
   startTimeoutMs: 20_000,
   queueLimit: 4096,
+  gatherMs: 0,
 };
 
 const TICK_MS = 20;
+/** Priorities from here on may wait for others to run with. */
+const PATIENT: Priority = 2;
 const MEMORY_MS = 1000;
 
 interface Refused {
@@ -55,6 +61,7 @@ export class Inference {
   #refused: Refused[] = [];
   #dirty = new Set<Lane>();
   #isScheduled = false;
+  #gatherTimer: NodeJS.Timeout | undefined;
   #ticker: NodeJS.Timeout | undefined;
   #tickedMs = 0;
   #memoryTimer: NodeJS.Timeout | undefined;
@@ -74,6 +81,7 @@ export class Inference {
   /** Ends the hosts; every request is settled before this resolves. */
   async stop(): Promise<void> {
     this.#isStopped = true;
+    clearTimeout(this.#gatherTimer);
     clearInterval(this.#memoryTimer);
     await Promise.all([...this.#lanes.values()].map((lane) => lane.stop()));
     clearInterval(this.#ticker);
@@ -122,11 +130,24 @@ export class Inference {
     } else {
       const problem = rowProblem(model.plan.inputs, model.plan.rowWidth, request.row);
       if (problem !== undefined) this.#refuse(entry, "inputInvalid", problem);
-      else if (lane.submit(entry)) this.#dirty.add(lane);
+      else if (lane.submit(entry)) this.#due(lane, request.priority);
       else this.#refuse(entry, "overloaded", undefined);
     }
-    this.#schedule();
   }
+
+  /** A lane at rest begins a little later with patient rows, so that a trickle is not a run each; a full batch at once. */
+  #due(lane: Lane, priority: Priority): void {
+    this.#dirty.add(lane);
+    const { gatherMs } = this.#options;
+    const isPatient = gatherMs > 0 && priority >= PATIENT && !lane.isRunning && lane.waiting < MAX_BATCH_ROWS;
+    if (isPatient) this.#gatherTimer ??= setTimeout(this.#gathered, gatherMs);
+    else this.#schedule();
+  }
+
+  readonly #gathered = (): void => {
+    this.#gatherTimer = undefined;
+    this.#flush();
+  };
 
   /** How many more requests of this priority find a place: in the model's lane, or in the fullest one. */
   room(priority: Priority, handle?: ModelHandle): number {
@@ -175,6 +196,7 @@ export class Inference {
 
   #refuse(entry: Entry, reason: InferFailure, detail: string | undefined): void {
     this.#refused.push({ entry, reason, detail });
+    this.#schedule();
   }
 
   /** Sending waits for the end of this turn of the loop: rows that came together run together. */

@@ -85,6 +85,15 @@ export class Lane {
     return this.#jobs.length > 0 || this.#queue.size > 0 || this.#host.state === "starting";
   }
 
+  /** A batch is at the host; what waits goes when its answer comes. */
+  get isRunning(): boolean {
+    return this.#jobs.length > 0;
+  }
+
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
   room(priority: Priority): number {
     return this.#queue.room(priority);
   }

@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
@@ -41,6 +42,8 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
     .action((options: Options) => run(() => runDaemon(options, io)));
 
 async function runDaemon(options: Options, io: Io): Promise<number> {
+  // What the hot path leaves behind dies young and is little: helper threads for it cost more than they bring.
+  setFlagsFromString("--no-parallel-scavenge");
   const named = findConfig(options);
   const file = named ?? bundledExample();
   const fail = deferred<Error>();

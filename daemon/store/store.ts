@@ -224,6 +224,11 @@ export class Store {
   }
 
   #startDelay(): void {
+    // A timer of 0 ms takes 1: without a delay the batch leaves at the end of this turn.
+    if (this.#commitDelayMs === 0) {
+      this.commitNow();
+      return;
+    }
     this.#delayTimer = setTimeout(() => {
       this.#due = true;
       this.#send(false);

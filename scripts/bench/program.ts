@@ -99,7 +99,17 @@ function bareArguments(options: ProgramOptions, dataFolder: string): string[] {
 function holdfastArguments(options: ProgramOptions, dataFolder: string): string[] {
   const file = join(options.folder, "holdfast.yaml");
   writeFileSync(file, JSON.stringify(holdfastConfig(options), null, 1));
-  return [...options.nodeFlags, compiled("../../daemon/main.js"), "run", "--config", file, "--data", dataFolder];
+  // As its first line and the service start it.
+  return [
+    "--max-semi-space-size=4",
+    ...options.nodeFlags,
+    compiled("../../daemon/main.js"),
+    "run",
+    "--config",
+    file,
+    "--data",
+    dataFolder,
+  ];
 }
 
 /** Everything on: JSON is YAML too. */
