@@ -14,12 +14,19 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string" }, json: { type: "boolean", default: false }, bus: { type: "string" }, keep: { type: "boolean", default: false } },
+  options: {
+    rounds: { type: "string" },
+    json: { type: "boolean", default: false },
+    bus: { type: "string" },
+    keep: { type: "boolean", default: false },
+  },
 });
 const [name] = positionals;
 const load = name === undefined ? undefined : trials[name];
 if (load === undefined) {
-  console.error(`usage: npm run trial -- NAME [--rounds N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`);
+  console.error(
+    `usage: npm run trial -- NAME [--rounds N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
+  );
   process.exit(2);
 }
 const { trial } = await load();
@@ -30,7 +37,9 @@ const result = await trial({
   say: (line) => console.error(line),
 });
 if (values.json) console.log(JSON.stringify(result));
-else for (const [title, figure] of Object.entries(result.figures)) console.log(`${title.padEnd(48)} ${typeof figure === "string" ? figure : JSON.stringify(figure)}`);
+else
+  for (const [title, figure] of Object.entries(result.figures))
+    console.log(`${title.padEnd(48)} ${typeof figure === "string" ? figure : JSON.stringify(figure)}`);
 for (const failure of result.failures) console.log(`FAILED ${failure}`);
 console.log(result.failures.length === 0 ? `trial ${name}: held` : `trial ${name}: ${result.failures.length} failures`);
 process.exit(result.failures.length === 0 ? 0 : 1);
