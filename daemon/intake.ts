@@ -13,6 +13,8 @@ export interface IntakeDeps {
   readonly watch: Watch;
   /** Releases a sender when what was counted so far is on disk. */
   readonly settle: (settled: Settled) => void;
+  /** Something came: what waits to be written together may wait on. */
+  readonly stir: () => void;
 }
 
 /** Where events enter an agent: counted as delivered, refused when they can not be read, else offered at the door. */
@@ -30,8 +32,9 @@ export class Intake {
 
   /** One parsed message of the bus. */
   take(source: number, parsed: Parsed, message: BusMessage, receivedMs: number, settled: Settled | undefined): void {
-    const { ledger, watch, clock, settle } = this.#deps;
+    const { ledger, watch, clock, settle, stir } = this.#deps;
     ledger.delivered();
+    stir();
     if (!parsed.ok) {
       ledger.ended("invalid", receivedMs, parsed.reason);
       if (watch.active)

@@ -25,6 +25,7 @@ export class MemoryLog implements AgentLog {
   project(): void {}
   commitNow(): void {}
   senderWaits(): void {}
+  stir(): void {}
   room(): number {
     return Number.MAX_SAFE_INTEGER;
   }

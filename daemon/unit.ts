@@ -41,6 +41,7 @@ export type AgentLog = Pick<
   | "onDurable"
   | "commitNow"
   | "senderWaits"
+  | "stir"
   | "room"
   | "flush"
   | "restore"
@@ -126,7 +127,14 @@ export async function createUnit(
   const settlements = new Settlements(store);
   const agent = createAgent(ground, { readings, recorder, settlements, seen: createSeen(ground, restored), keeper });
   ledger.queued = () => door.queuedOf(agent);
-  const intake = new Intake(agent, spec.device.name, { clock, door, ledger, watch, settle: settlements.add });
+  const intake = new Intake(agent, spec.device.name, {
+    clock,
+    door,
+    ledger,
+    watch,
+    settle: settlements.add,
+    stir: () => store.stir(),
+  });
   return { prepared, agent, ledger, intake, recorder, keeper, latency, readings };
 }
 

@@ -162,6 +162,11 @@ export class Store {
     this.#quietTimer = setTimeout(() => this.#quiet(), QUIET_MS);
   }
 
+  /** Something came in that will be put in soon: senders are not silent, though nothing is here yet. */
+  stir(): void {
+    this.#puts += 1;
+  }
+
   /** How many records may still be put in before the caller should hold back. */
   room(): number {
     if (this.#pendingBytes + this.#open.bytes >= PENDING_BYTES) return 0;
