@@ -13,28 +13,65 @@ export interface Doorkeeper {
 }
 
 interface Entry {
-  readonly agent: Doorkeeper;
-  delivery: Delivery | undefined;
+  delivery: Delivery;
 }
 
-/** One first-in-first-out queue; coalesced and shed entries leave a hole that is passed over. */
-class Lane {
-  entries: Entry[] = [];
-  head = 0;
-  waiting = 0;
+/** What waits for one agent, first in, first out. */
+class Line {
+  readonly agent: Doorkeeper;
+  /** Where an agent coalesces: the entry that waits for each key. */
+  readonly newest = new Map<string, Entry>();
+  #entries: (Entry | undefined)[] = [];
+  #head = 0;
 
-  push(entry: Entry): void {
-    this.entries.push(entry);
-    this.waiting += 1;
+  constructor(agent: Doorkeeper) {
+    this.agent = agent;
+  }
+
+  get waiting(): number {
+    return this.#entries.length - this.#head;
   }
 
   first(): Entry | undefined {
-    while (this.head < this.entries.length && this.entries[this.head]?.delivery === undefined) this.head += 1;
-    if (this.head > 1024 && this.head * 2 > this.entries.length) {
-      this.entries = this.entries.slice(this.head);
-      this.head = 0;
+    return this.#entries[this.#head];
+  }
+
+  push(delivery: Delivery): void {
+    const entry: Entry = { delivery };
+    this.#entries.push(entry);
+    if (this.agent.coalesces) this.newest.set(delivery.key, entry);
+  }
+
+  /** The first one leaves. */
+  leave(): void {
+    const entry = this.first();
+    this.#entries[this.#head] = undefined;
+    this.#head += 1;
+    if (entry !== undefined && this.agent.coalesces) this.newest.delete(entry.delivery.key);
+    if (this.waiting > 0 && (this.#head < 1024 || this.#head < this.waiting)) return;
+    this.#entries = this.#entries.slice(this.#head);
+    this.#head = 0;
+  }
+}
+
+/** The agents of one priority, a line each: one that waits for a hung model does not keep the others waiting. */
+class Lane {
+  readonly lines: Line[] = [];
+  waiting = 0;
+
+  lineOf(agent: Doorkeeper): Line | undefined {
+    for (const line of this.lines) if (line.agent === agent) return line;
+    return undefined;
+  }
+
+  push(agent: Doorkeeper, delivery: Delivery): void {
+    let line = this.lineOf(agent);
+    if (line === undefined) {
+      line = new Line(agent);
+      this.lines.push(line);
     }
-    return this.entries[this.head];
+    line.push(delivery);
+    this.waiting += 1;
   }
 }
 
@@ -51,14 +88,12 @@ export interface DoorOptions {
 }
 
 /**
- * The door: a delivery goes straight through while there is room, else waits in the bounded queue of its priority.
- * Safety goes first; background is shed first, with its reason. Offered = taken + coalesced + shed + waiting, always.
+ * The door: a delivery goes straight through while there is room, else waits in the bounded queue of its priority, in
+ * the line of its agent. Safety goes first; background is shed first, with its reason. Offered = taken + coalesced + shed + waiting, always.
  */
 export class Door {
   readonly #lanes: readonly Lane[] = [new Lane(), new Lane(), new Lane(), new Lane()];
-  readonly #newest = new Map<Doorkeeper, Map<string, Entry>>();
   readonly #options: DoorOptions;
-  readonly #queued = new Map<Doorkeeper, number>();
   readonly #highMark: number;
   #isHigh = false;
   #isWoken = false;
@@ -69,25 +104,23 @@ export class Door {
   }
 
   queuedOf(agent: Doorkeeper): number {
-    return this.#queued.get(agent) ?? 0;
+    return this.#lane(agent).lineOf(agent)?.waiting ?? 0;
   }
 
   offer(agent: Doorkeeper, delivery: Delivery): void {
-    const lane = this.#lanes[agent.priority] as Lane;
-    if (lane.waiting === 0 && agent.room() > 0 && !this.#options.isBlocked()) {
+    const lane = this.#lane(agent);
+    const line = lane.waiting === 0 ? undefined : lane.lineOf(agent);
+    if ((line === undefined || line.waiting === 0) && agent.room() > 0 && !this.#options.isBlocked()) {
       agent.accept(delivery);
       return;
     }
-    if (agent.coalesces && this.#replace(agent, delivery)) return;
+    if (line !== undefined && replace(line, delivery)) return;
     if (lane.waiting >= this.#options.limits[agent.priority]) {
       agent.refuse(delivery, "shed", "queueFull");
       return;
     }
-    const entry: Entry = { agent, delivery };
-    lane.push(entry);
-    this.#queued.set(agent, this.queuedOf(agent) + 1);
+    lane.push(agent, delivery);
     if (!this.#isHigh && agent.priority === this.#options.leading && lane.waiting >= this.#highMark) this.#press(true);
-    if (agent.coalesces) this.#remember(agent, delivery.key, entry);
   }
 
   /** Room may have come: what waits is looked at once in this turn of the loop. */
@@ -107,23 +140,29 @@ export class Door {
       this.#press(false);
   }
 
+  /** One of each line in turn, so that agents that share a host get their turns too. */
   #takeAll(): void {
-    if (this.#options.isBlocked()) return;
     for (const lane of this.#lanes) {
-      for (let entry = lane.first(); entry !== undefined; entry = lane.first()) {
-        const { agent, delivery } = entry;
-        if (delivery === undefined) break;
-        const waitedMs = this.#options.nowBootMs() - delivery.receivedBootMs;
-        if (waitedMs > agent.deadlineMs) {
-          this.#leave(lane, entry);
-          agent.refuse(delivery, "shed", "deadline");
-          continue;
-        }
-        if (agent.room() <= 0 || this.#options.isBlocked()) break;
-        this.#leave(lane, entry);
-        agent.accept(delivery);
+      for (let isMoving = lane.waiting > 0; isMoving; ) {
+        isMoving = false;
+        for (const line of lane.lines) if (this.#takeOne(lane, line)) isMoving = true;
       }
     }
+  }
+
+  /** The first of a line goes in, or is too late; false when none can. */
+  #takeOne(lane: Lane, line: Line): boolean {
+    const entry = line.first();
+    if (entry === undefined || this.#options.isBlocked()) return false;
+    const { agent } = line;
+    const { delivery } = entry;
+    const isLate = this.#options.nowBootMs() - delivery.receivedBootMs > agent.deadlineMs;
+    if (!isLate && agent.room() <= 0) return false;
+    line.leave();
+    lane.waiting -= 1;
+    if (isLate) agent.refuse(delivery, "shed", "deadline");
+    else agent.accept(delivery);
+    return true;
   }
 
   /**
@@ -139,33 +178,17 @@ export class Door {
     return this.#lanes.reduce((sum, lane) => sum + lane.waiting, 0);
   }
 
-  #leave(lane: Lane, entry: Entry): void {
-    const { agent, delivery } = entry;
-    entry.delivery = undefined;
-    lane.waiting -= 1;
-    this.#queued.set(agent, this.queuedOf(agent) - 1);
-    if (delivery !== undefined && agent.coalesces) {
-      const newest = this.#newest.get(agent);
-      if (newest?.get(delivery.key) === entry) newest.delete(delivery.key);
-    }
+  #lane(agent: Doorkeeper): Lane {
+    return this.#lanes[agent.priority] as Lane;
   }
+}
 
-  /** The newest of a key takes the place of the one that waits; the older one was coalesced. */
-  #replace(agent: Doorkeeper, delivery: Delivery): boolean {
-    const entry = this.#newest.get(agent)?.get(delivery.key);
-    const before = entry?.delivery;
-    if (entry === undefined || before === undefined) return false;
-    entry.delivery = delivery;
-    agent.refuse(before, "coalesced", "latest");
-    return true;
-  }
-
-  #remember(agent: Doorkeeper, key: string, entry: Entry): void {
-    let newest = this.#newest.get(agent);
-    if (newest === undefined) {
-      newest = new Map();
-      this.#newest.set(agent, newest);
-    }
-    newest.set(key, entry);
-  }
+/** The newest of a key takes the place of the one that waits; the older one was coalesced. */
+function replace(line: Line, delivery: Delivery): boolean {
+  const entry = line.newest.get(delivery.key);
+  if (entry === undefined) return false;
+  const before = entry.delivery;
+  entry.delivery = delivery;
+  line.agent.refuse(before, "coalesced", "latest");
+  return true;
 }

@@ -79,6 +79,38 @@ describe("the door", () => {
     expect(order).toEqual(["p0", "p1", "p2", "p3"]);
   });
 
+  test("keeps nobody waiting behind an agent that has no room", () => {
+    const { door } = doorWith(10);
+    const [hung, well] = [new Keeper("hung", 1), new Keeper("well", 1)];
+    door.offer(hung, delivery("a"));
+    well.hasRoom = 1;
+    door.offer(well, delivery("b"));
+    door.offer(well, delivery("c"));
+    expect(well.taken.map((one) => one.key)).toEqual(["b"]);
+    well.hasRoom = 1;
+    door.pump();
+    expect(well.taken.map((one) => one.key)).toEqual(["b", "c"]);
+    expect([door.queuedOf(hung), door.queuedOf(well)]).toEqual([1, 0]);
+  });
+
+  test("lets agents that share their room take turns", () => {
+    const { door } = doorWith(10);
+    const both = { left: 0 };
+    const keepers = [new Keeper("x", 1), new Keeper("y", 1)];
+    for (const keeper of keepers) {
+      for (const key of ["1", "2", "3"]) door.offer(keeper, delivery(key));
+      keeper.room = () => both.left;
+      const accept = keeper.accept.bind(keeper);
+      keeper.accept = (one) => {
+        both.left -= 1;
+        accept(one);
+      };
+    }
+    both.left = 4;
+    door.pump();
+    expect(keepers.map((keeper) => keeper.taken.length)).toEqual([2, 2]);
+  });
+
   test("keeps only the newest of a key that waits, in the older one's place", () => {
     const { door } = doorWith(10);
     const keeper = new Keeper("a", 2, true);
