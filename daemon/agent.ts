@@ -83,6 +83,9 @@ export class Agent {
   readonly ledger: Ledger;
   readonly #deps: AgentDeps;
   readonly #open = new Set<Pass>();
+  /** Keys whose pass is due and waits for room. */
+  readonly #due = new Set<string>();
+  #isOpening = false;
 
   constructor(spec: AgentSpec, ledger: Ledger, deps: AgentDeps) {
     this.spec = spec;
@@ -166,9 +169,24 @@ export class Agent {
     }
   }
 
-  /** A pass for each key that has news: agents that open by time. */
+  /** A pass for each key that has news: agents that open by time. Those for which there is no room come when there is. */
   tick(): void {
-    for (const key of this.#deps.readings.keysWithNews()) this.#openPass(key, undefined);
+    for (const key of this.#deps.readings.keysWithNews()) this.#due.add(key);
+    this.#openDue();
+  }
+
+  readonly #openDue = (): void => {
+    this.#isOpening = false;
+    for (const key of this.#due) {
+      if (this.#deps.room() <= 0) return;
+      this.#due.delete(key);
+      this.#openPass(key, undefined);
+    }
+  };
+
+  /** Passes are under way, or due. */
+  get isBusy(): boolean {
+    return this.#open.size > 0 || this.#due.size > 0;
   }
 
   /** What was refused at the door, with the reason; for shed ones the fallback is taken. */
@@ -265,6 +283,10 @@ export class Agent {
     recorder.decide(pass, result);
     this.#open.delete(pass);
     this.#deps.onRoom();
+    if (this.#due.size > 0 && !this.#isOpening) {
+      this.#isOpening = true;
+      setImmediate(this.#openDue);
+    }
     if (delivery?.settled !== undefined) journal.onDurable(delivery.settled);
     if (others !== undefined) for (const settled of others) journal.onDurable(settled);
   }

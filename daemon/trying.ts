@@ -182,7 +182,7 @@ async function advance(unit: Unit, clock: EventClock, nowMs: number, live: boole
 }
 
 async function settled(unit: Unit): Promise<void> {
-  while (unit.agent.inFlight > 0) await new Promise((resolve) => setImmediate(resolve));
+  while (unit.agent.isBusy) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function spread(values: readonly number[]): { min: number; median: number; max: number } {

@@ -11,12 +11,13 @@ function agentWithSlowModel(opensOnEvent = true) {
   const log: string[] = [];
   const waiting: Pass[] = [];
   const counted: string[] = [];
+  const news: string[] = [];
   const deps = {
     clock: { wallMs: () => 0, bootMs: () => 0 },
     readings: {
       insert: () => "accepted",
       row: () => ({ ok: true, values: [1], fields: [1], coverage: 1, count: 1, endMs: 0 }),
-      keysWithNews: () => [],
+      keysWithNews: () => news.splice(0),
       keys: 1,
     },
     seen: new Dedupe(100),
@@ -31,13 +32,13 @@ function agentWithSlowModel(opensOnEvent = true) {
     },
     recorder: { decide: (pass: Pass) => log.push(`decision ${pass.eventId}`), heard: () => undefined },
     watch: new Watch(),
-    room: () => 1,
+    room: () => 2 - waiting.length,
     onRoom: () => undefined,
   };
   const spec = { name: "a", opensOnEvent, journaled: true, deadlineMs: 1000, fields: [], model: {} };
   const ledger = new Ledger("a", { count: (_, counter) => void counted.push(counter) });
   const agent = new Agent(spec as unknown as AgentSpec, ledger, deps as unknown as AgentDeps);
-  return { agent, ledger, log, waiting, counted };
+  return { agent, ledger, log, waiting, counted, news };
 }
 
 function delivery(eventId: string, settled?: Settled): Delivery {
@@ -79,4 +80,20 @@ test("where passes open by time, a reading goes to the log when it is accepted",
   const { agent, log } = agentWithSlowModel(false);
   agent.accept(delivery("m1"));
   expect(log).toEqual(["reading m1", "seen m1"]);
+});
+
+test("passes that time opens wait for room rather than being too many at once", async () => {
+  const { agent, ledger, waiting, news } = agentWithSlowModel(false);
+  news.push("a", "b", "c", "d", "e");
+  agent.tick();
+  expect(waiting.map((pass) => pass.key)).toEqual(["a", "b"]);
+  for (const pass of waiting.splice(0)) pass.settle(answer);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(waiting.map((pass) => pass.key)).toEqual(["c", "d"]);
+  expect(ledger.passes()).toEqual({ opened: 4, decided: 0, inFlight: 2 });
+  news.push("c");
+  agent.tick();
+  for (const pass of waiting.splice(0)) pass.settle(answer);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(waiting.map((pass) => pass.key)).toEqual(["e", "c"]);
 });
