@@ -3,6 +3,7 @@ import { explainError } from "./commands/failure.ts";
 import { program } from "./commands/program.ts";
 import { exitStatus } from "./errors.ts";
 
+const LEAVE_MS = 500;
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) {
   process.on(name, () => {
@@ -28,4 +29,6 @@ try {
 } catch (error) {
   io.err(explainError(error));
   process.exitCode = exitStatus(error);
+  // What failed may have left something open; that keeps nobody here.
+  setTimeout(() => process.exit(), LEAVE_MS).unref();
 }
