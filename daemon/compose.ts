@@ -144,11 +144,13 @@ interface Doorway {
 
 function createDoor({ gateway, prepared, clock, store, pressed }: Doorway): Door {
   const { queue } = gateway.admission;
+  // Only senders on the bus can be slowed down: an agent that watches the gateway itself leads nobody.
+  const onBus = prepared.agents.filter(({ plan }) => plan.config.sources.some((source) => source.kind === "mqtt"));
   return new Door({
     limits: [queue.safety, queue.action, queue.monitor, queue.background],
     nowBootMs: () => clock.bootMs(),
     isBlocked: () => store.room() <= 0,
-    leading: Math.min(3, ...prepared.agents.map(({ plan }) => plan.priority)) as 0 | 1 | 2 | 3,
+    leading: Math.min(3, ...onBus.map(({ plan }) => plan.priority)) as 0 | 1 | 2 | 3,
     onPressure: pressed,
   });
 }

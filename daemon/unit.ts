@@ -234,16 +234,18 @@ async function loadModel(
   loaded: Map<string, ModelHandle>,
 ): Promise<ModelHandle> {
   const model = prepared.model as NonNullable<PreparedAgent["model"]>;
-  const place = `${model.config.lane} ${model.manifest.digest}`;
+  const { lane, deadlineSeconds, hardTimeoutSeconds, maxBatch } = model.config;
+  // Agents share a model where they want it alike; the same file with other limits is another one.
+  const place = `${lane} ${model.manifest.digest} ${deadlineSeconds} ${hardTimeoutSeconds} ${maxBatch}`;
   const known = loaded.get(place);
   if (known !== undefined) return known;
   const handle = await inference.load({
     directory: model.directory,
     manifest: model.manifest,
-    lane: model.config.lane,
-    deadlineMs: model.config.deadlineSeconds * SECOND_MS,
-    hardTimeoutMs: model.config.hardTimeoutSeconds * SECOND_MS,
-    maxBatch: model.config.maxBatch,
+    lane,
+    deadlineMs: deadlineSeconds * SECOND_MS,
+    hardTimeoutMs: hardTimeoutSeconds * SECOND_MS,
+    maxBatch,
   });
   loaded.set(place, handle);
   return handle;
