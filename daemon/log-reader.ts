@@ -84,7 +84,7 @@ export class LogReader {
 
   async byId(id: string): Promise<PlacedDecision> {
     const row = await this.#pages.byId(id);
-    if (row !== undefined && row.body.includes('"kind":"decision"')) return this.#placed(row);
+    if (row?.body.includes('"kind":"decision"')) return this.#placed(row);
     throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
   }
 

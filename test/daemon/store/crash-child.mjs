@@ -36,7 +36,7 @@ for (let at = 0; at < rows; at++) {
   store.append({ stream: 1 + (at % 2), kind: "decision", agent, id, wallMs, body });
   store.count("pump", "decided", 1, wallMs);
   store.project({ kind: "seenId", agent, id });
-  store.onDurable(() => writeSync(1, `${id}\n`));
+  store.onDurable(() => tell(`${id}\n`));
   if (at % 20 === 19) {
     store.commitNow();
     await new Promise((resolve) => setImmediate(resolve));
@@ -49,3 +49,15 @@ for (let at = 0; at < rows; at++) {
 }
 await store.flush();
 await store.stop();
+
+/** The parent may be slow to read; a line of 37 bytes goes into a pipe whole or not at all. */
+function tell(line) {
+  for (;;) {
+    try {
+      writeSync(1, line);
+      return;
+    } catch (error) {
+      if (error.code !== "EAGAIN") throw error;
+    }
+  }
+}
