@@ -109,6 +109,8 @@ export function compose(options: ComposeOptions): Composed {
   };
 }
 
+/** What the store tells and nobody has to look after. */
+const NEWS_OF_STORE = /^(?:store is open|quick_check )/;
 const MEGABYTE = 1024 * 1024;
 /** Rows that wait for a host: a few batches ahead. The rest waits at the door, where it can be coalesced or shed. */
 const WAITING_FOR_ANSWERS = 512;
@@ -116,7 +118,11 @@ const WAITING_FOR_ANSWERS = 512;
 const GATHER_MS = 2;
 
 function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock: Clock): Store {
-  const note = (reason: string, problem: unknown): void => log.warn({ part: "store", reason, problem }, "store");
+  const note = (reason: string, problem: unknown): void => {
+    const fields = { part: "store", reason, problem };
+    if (NEWS_OF_STORE.test(reason)) log.info(fields, "store reports");
+    else log.warn(fields, "store reports");
+  };
   const writerPath = childPath("daemon/store/writer-thread");
   return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
 }

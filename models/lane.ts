@@ -23,8 +23,17 @@ export interface LaneDeps {
 }
 
 export interface LaneLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
+  readonly info: (fields: LaneLogFields, message: string) => void;
+  readonly warn: (fields: LaneLogFields, message: string) => void;
+}
+
+interface LaneLogFields {
+  readonly lane: string;
+  readonly model?: string;
+  readonly version?: number;
+  readonly bytes?: number;
+  readonly code?: string;
+  readonly reason?: string;
 }
 
 export interface LaneOptions {

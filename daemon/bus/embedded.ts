@@ -2,7 +2,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Aedes, AuthenticateError, Client, PublishPacket } from "aedes";
 import type { BusConfig } from "../../config/bus.ts";
 import type { Clock } from "../clock.ts";
-import type { Log } from "../log.ts";
+import type { Log, LogFields } from "../log.ts";
 import { admit, isCarelesslyOpen } from "./access.ts";
 import { assertKnownLibrary, limitPackets, OversizeSlot } from "./aedes-client.ts";
 import { BrokerIntake, type Done, type Session } from "./broker-intake.ts";
@@ -46,11 +46,11 @@ export class EmbeddedBus implements Bus {
   readonly #sessions = new WeakMap<Client, Session>();
   readonly #sockets = new Set<Socket>();
   readonly #oversize = new OversizeSlot();
+  readonly #complainedMs = new Map<string, number>();
   #broker: Aedes | undefined;
   #server: Server | undefined;
   #excuses: NodeJS.Timeout | undefined;
   #sinceMs: number;
-  #complainedMs = 0;
 
   constructor(deps: EmbeddedBusDeps, config: EmbeddedBusConfig) {
     this.#deps = deps;
@@ -206,11 +206,11 @@ export class EmbeddedBus implements Bus {
     done(new Error("not authorized to publish"));
   }
 
-  /** At a steady rate one line says as much as all of them. */
-  #complain(fields: Record<string, unknown>, text: string): void {
+  /** At a steady rate one line of a kind says as much as all of them. */
+  #complain(fields: LogFields, text: string): void {
     const nowMs = this.#deps.clock.wallMs();
-    if (Math.abs(nowMs - this.#complainedMs) < COMPLAIN_EVERY_MS) return;
-    this.#complainedMs = nowMs;
+    if (Math.abs(nowMs - (this.#complainedMs.get(text) ?? 0)) < COMPLAIN_EVERY_MS) return;
+    this.#complainedMs.set(text, nowMs);
     this.#deps.log.warn({ part: "bus", ...fields }, text);
   }
 }
