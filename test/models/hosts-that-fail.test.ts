@@ -267,7 +267,7 @@ it("waits for a model no longer than the start timeout when no host comes up", a
   const folder = mkdtempSync(join(tmpdir(), "hosts-"));
   const fake = join(folder, "fake.mjs");
   writeFileSync(fake, 'console.error("no such library"); process.exitCode = 3;');
-  const { inference } = await begin({ startTimeoutMs: 400 }, fake);
+  const { inference } = await begin({ startTimeoutMs: 2500 }, fake);
   const model = await inference.load(specOf("linear"));
   expect(inference.status(model)).toMatchObject({
     state: "loading",
