@@ -134,7 +134,7 @@ function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, 
     device: device.name,
     baseDirectory: loaded.baseDirectory,
     dataDirectory,
-    credentialsDirectory: environment["CREDENTIALS_DIRECTORY"],
+    environment,
     log: log.child({ part: "bus" }),
     clock,
   });

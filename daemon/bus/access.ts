@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { covers } from "../sources/topics.ts";
-import { firstLine, type ReadSecret } from "./secrets.ts";
+import type { NamedFiles } from "./named-files.ts";
 
 export interface BusUser {
   readonly passwordFile: string;
@@ -23,7 +23,9 @@ export interface Permission {
 
 export type Admission =
   | { readonly ok: true; readonly permission: Permission }
-  | { readonly ok: false; readonly reason: "wrongPassword" | "notAuthorized" };
+  | { readonly ok: false; readonly reason: "wrongPassword" | "notAuthorized" }
+  /** Nobody comes in by this name before its password file is put right. */
+  | { readonly ok: false; readonly reason: "passwordFile"; readonly cause: unknown };
 
 const everything: Permission = {
   mayPublish: (topic) => !topic.startsWith("$"),
@@ -47,7 +49,7 @@ export function isCarelesslyOpen(rules: AccessRules): boolean {
 /** Who is it, and what may they do? Password files are read at each login: a changed one needs no restart. */
 export function admit(
   rules: AccessRules,
-  readSecret: ReadSecret,
+  files: Pick<NamedFiles, "secret">,
   username: string | undefined,
   password: Buffer | undefined,
 ): Admission {
@@ -56,9 +58,13 @@ export function admit(
     return admitsAnonymous(rules) ? { ok: true, permission: everything } : { ok: false, reason: "notAuthorized" };
   }
   const user = Object.hasOwn(rules.users, username) ? rules.users[username] : undefined;
-  if (user === undefined || !isPassword(readSecret, user.passwordFile, password))
-    return { ok: false, reason: "wrongPassword" };
-  return { ok: true, permission: permissionOf(user) };
+  if (user === undefined) return { ok: false, reason: "wrongPassword" };
+  try {
+    const isRight = isPassword(files.secret(user.passwordFile), password);
+    return isRight ? { ok: true, permission: permissionOf(user) } : { ok: false, reason: "wrongPassword" };
+  } catch (cause) {
+    return { ok: false, reason: "passwordFile", cause };
+  }
 }
 
 function permissionOf(user: BusUser): Permission {
@@ -69,14 +75,8 @@ function permissionOf(user: BusUser): Permission {
   };
 }
 
-/** An empty or unreadable file lets nobody in. */
-function isPassword(readSecret: ReadSecret, file: string, given: Buffer | undefined): boolean {
-  let expected: string;
-  try {
-    expected = firstLine(readSecret(file));
-  } catch {
-    return false;
-  }
+/** Compared in constant time; an empty password is none. */
+function isPassword(expected: string, given: Buffer | undefined): boolean {
   if (expected === "" || given === undefined) return false;
   return timingSafeEqual(digest(expected), digest(given));
 }

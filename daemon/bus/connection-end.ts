@@ -13,8 +13,8 @@ export type ConnectionEnd =
     }
   /** The other side closed the connection and gave no reason. */
   | { readonly kind: "closed"; readonly wasConnected: boolean }
-  /** A file that is needed to connect can not be read. */
-  | { readonly kind: "secret"; readonly file: string; readonly message: string };
+  /** A file that is needed to connect can not be used. */
+  | { readonly kind: "file"; readonly message: string };
 
 const CODES: Readonly<Record<number, string>> = {
   1: "it does not speak this version of MQTT",
@@ -89,8 +89,8 @@ export function describeEnd(end: ConnectionEnd): string {
       return end.wasConnected
         ? "The broker closed the connection."
         : "The broker closed the connection before it answered.";
-    case "secret":
-      return `The file ${end.file} can not be read: ${end.message}.`;
+    case "file":
+      return `A file of the configuration can not be used: ${end.message}`;
   }
 }
 

@@ -8,8 +8,8 @@ import { assertKnownLibrary, limitPackets, OversizeSlot } from "./aedes-client.t
 import { BrokerIntake, type Done, type Session } from "./broker-intake.ts";
 import { type Bus, type BusMessage, type BusStatus, DRAIN_MS, type Subscription } from "./bus.ts";
 import { BusError } from "./errors.ts";
+import type { NamedFiles } from "./named-files.ts";
 import { portOwner } from "./port-owner.ts";
-import type { ReadSecret } from "./secrets.ts";
 import { Wait } from "./wait.ts";
 
 export type EmbeddedBusConfig = Extract<BusConfig, { kind: "embedded" }>;
@@ -17,7 +17,7 @@ export type EmbeddedBusConfig = Extract<BusConfig, { kind: "embedded" }>;
 export interface EmbeddedBusDeps {
   readonly clock: Pick<Clock, "wallMs">;
   readonly log: Pick<Log, "debug" | "info" | "warn" | "error">;
-  readonly readSecret: ReadSecret;
+  readonly files: Pick<NamedFiles, "secret">;
 }
 
 const DRAIN_TIMEOUT_MS = 15_000;
@@ -30,7 +30,7 @@ const COMPLAIN_EVERY_MS = 10_000;
 type Authenticated = (error: AuthenticateError | null, isIn: boolean | null) => void;
 
 /** MQTT 3.1.1, 3.2.2.3. */
-const RETURN_CODES = { stopping: 3, wrongPassword: 4, notAuthorized: 5 } as const;
+const RETURN_CODES = { stopping: 3, passwordFile: 3, wrongPassword: 4, notAuthorized: 5 } as const;
 
 /**
  * The LAN bus as a broker of our own. A message of QoS 1 that an agent asked for is acknowledged when its receipt is
@@ -177,14 +177,15 @@ export class EmbeddedBus implements Bus {
   }
 
   #authenticate(client: Client, username: string | undefined, password: Buffer | undefined, done: Authenticated): void {
-    const admission = admit(this.#config, this.#deps.readSecret, username, password);
+    const admission = admit(this.#config, this.#deps.files, username, password);
     if (admission.ok && this.#server !== undefined && !client.conn.destroyed) {
       this.#sessions.set(client, this.#intake.admit(client, admission.permission));
       done(null, true);
       return;
     }
     const reason = admission.ok ? "stopping" : admission.reason;
-    this.#complain({ from: username ?? client.id, reason }, "bus refused a client");
+    const err = "cause" in admission ? { err: admission.cause } : {};
+    this.#complain({ from: username ?? client.id, reason, ...err }, "bus refused a client");
     const error = Object.assign(new Error(reason), { returnCode: RETURN_CODES[reason] });
     done(error as AuthenticateError, false);
   }

@@ -12,7 +12,7 @@ import {
 } from "./connection-end.ts";
 import { type BrokerSubscription, coveringSet } from "./covering.ts";
 import type { BrokerConnection, ConnectionOptions, ConnectionOwner } from "./external.ts";
-import { firstLine, type ReadSecret } from "./secrets.ts";
+import type { NamedFiles } from "./named-files.ts";
 import type { SessionMemory } from "./session-memory.ts";
 import { Wait } from "./wait.ts";
 
@@ -21,7 +21,7 @@ export type ExternalBusConfig = Extract<BusConfig, { kind: "external" }>;
 export interface ExternalBusDeps {
   readonly clock: Pick<Clock, "wallMs" | "bootMs">;
   readonly log: Pick<Log, "debug" | "info" | "warn">;
-  readonly readSecret: ReadSecret;
+  readonly files: NamedFiles;
   readonly memory: SessionMemory;
   readonly random?: () => number;
 }
@@ -178,8 +178,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
     try {
       options = this.#options();
     } catch (error) {
-      const { path, message } = error as NodeJS.ErrnoException;
-      this.ended({ kind: "secret", file: path ?? "", message });
+      this.ended({ kind: "file", message: sentenceOf(error) });
       return;
     }
     this.#connection = new this.#library.BrokerConnection(options, this, this.#isPaused);
@@ -187,19 +186,17 @@ export class ExternalBus implements Bus, ConnectionOwner {
 
   /** Files are read anew for each attempt: a renewed certificate needs no restart. */
   #options(): ConnectionOptions {
-    const { readSecret } = this.#deps;
+    const { files } = this.#deps;
     const { tls, passwordFile, ...config } = this.#config;
-    const read = (file: string | undefined): string | undefined => (file === undefined ? undefined : readSecret(file));
-    const password = read(passwordFile);
     return {
       url: config.url,
       clientId: this.#clientId,
       version: this.#version,
       username: config.username,
-      password: password === undefined ? undefined : firstLine(password),
-      ca: read(tls?.caFile),
-      certificate: read(tls?.certificateFile),
-      key: read(tls?.keyFile),
+      password: passwordFile === undefined ? undefined : files.secret(passwordFile),
+      ca: tls?.caFile === undefined ? undefined : files.text(tls.caFile),
+      certificate: tls?.certificateFile === undefined ? undefined : files.text(tls.certificateFile),
+      key: tls?.keyFile === undefined ? undefined : files.secret(tls.keyFile),
       serverName: tls?.serverName,
       keepaliveSeconds: config.keepaliveSeconds,
       sessionExpirySeconds: config.sessionExpirySeconds,
@@ -253,6 +250,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
       this.#deps.log.warn({ part: "bus", bus: this.#config.url, reason: problem }, "bus refuses a subscription");
     }
     this.#subscriptionProblem = problem;
+    clearTimeout(this.#retry);
     if (problem === undefined) return;
     this.#retry = setTimeout(() => {
       if (connection === this.#connection) this.#ask(true);
@@ -281,4 +279,11 @@ function refusedWords(refused: ReadonlyMap<string, number>): string | undefined 
   if (first === undefined) return undefined;
   const more = refused.size > 1 ? ` and ${refused.size - 1} more` : "";
   return `The broker refuses the subscription ${first[0]}${more}: ${reasonWords(first[1])}.`;
+}
+
+/** What is wrong with a file, and what to do about it. */
+function sentenceOf(error: unknown): string {
+  const { message, detail, hint } = error as Error & { detail?: { file?: unknown }; hint?: string };
+  const file = detail?.file === undefined ? "" : ` (${String(detail.file)})`;
+  return `${message}${file}${hint === undefined ? "" : ` ${hint}`}`;
 }

@@ -1,11 +1,12 @@
 import { join } from "node:path";
+import type { Environment } from "../../config/environment.ts";
 import type { BusConfig } from "../../config/gateway.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import type { Bus } from "./bus.ts";
 import { EmbeddedBus } from "./embedded.ts";
 import { ExternalBus } from "./external-bus.ts";
-import { secretReader } from "./secrets.ts";
+import { namedFiles } from "./named-files.ts";
 import { fileSessionMemory } from "./session-memory.ts";
 
 interface OpenBus {
@@ -14,7 +15,8 @@ interface OpenBus {
   readonly baseDirectory: string;
   /** Where the session is remembered; undefined: not at all. */
   readonly dataDirectory: string | undefined;
-  readonly credentialsDirectory: string | undefined;
+  /** Of it, where the service manager puts credentials. */
+  readonly environment: Environment;
   readonly log: Log;
   readonly clock: Clock;
 }
@@ -22,15 +24,15 @@ interface OpenBus {
 /** The LAN bus that the configuration asks for, not yet started. */
 export function openBus(options: OpenBus): Bus {
   const { config, clock, log, device } = options;
-  const readSecret = secretReader(options);
+  const files = namedFiles(options);
   if (config.kind === "external") {
     const memory =
       options.dataDirectory === undefined
         ? noMemory
         : fileSessionMemory(join(options.dataDirectory, "bus-session.json"));
-    return new ExternalBus({ clock, log, readSecret, memory }, config, device);
+    return new ExternalBus({ clock, log, files, memory }, config, device);
   }
-  return new EmbeddedBus({ clock, log, readSecret }, config);
+  return new EmbeddedBus({ clock, log, files }, config);
 }
 
 const noMemory = { read: () => [], write: () => undefined };

@@ -162,7 +162,7 @@ async function live(trial: Trial, loaded: LoadedConfig, options: Options, io: Io
     device: "try",
     baseDirectory: loaded.baseDirectory,
     dataDirectory: undefined,
-    credentialsDirectory: io.environment["CREDENTIALS_DIRECTORY"],
+    environment: io.environment,
     log: createLog("error"),
     clock: systemClock(),
   });

@@ -3,7 +3,7 @@ import { admit, admitsAnonymous, isCarelesslyOpen } from "../../../daemon/bus/ac
 
 const pump = { passwordFile: "pump", publish: ["plant/pump/#"], subscribe: ["plant/pump/+"] };
 const users = { pump };
-const readSecret = (): string => "secret\n";
+const files = { secret: (): string => "secret" };
 
 it("lets strangers in on loopback only, while there are no users, or when someone says so", () => {
   expect(admitsAnonymous({ host: "127.0.0.1", users: {} })).toBe(true);
@@ -22,7 +22,7 @@ it("calls a bus carelessly open when the network reaches it and nothing was said
 });
 
 it("holds a user to topics and filters within those that are allowed", () => {
-  const admission = admit({ host: "127.0.0.1", users }, readSecret, "pump", Buffer.from("secret"));
+  const admission = admit({ host: "127.0.0.1", users }, files, "pump", Buffer.from("secret"));
   if (!admission.ok) throw new Error("refused");
   const { permission } = admission;
   expect(["plant/pump/t", "plant/pump", "plant/x", "$SYS/x"].map((topic) => permission.mayPublish(topic))).toEqual([
@@ -38,11 +38,16 @@ it("holds a user to topics and filters within those that are allowed", () => {
 
 it("lets nobody in when the password's file is empty or gone", () => {
   const rules = { host: "127.0.0.1", users };
-  expect(admit(rules, () => "", "pump", Buffer.from(""))).toMatchObject({ ok: false, reason: "wrongPassword" });
+  expect(admit(rules, { secret: () => "" }, "pump", Buffer.from(""))).toMatchObject({
+    ok: false,
+    reason: "wrongPassword",
+  });
+  const cause = new Error("gone");
   const gone = (): string => {
-    throw new Error("gone");
+    throw cause;
   };
-  expect(admit(rules, gone, "pump", Buffer.from("secret"))).toMatchObject({ ok: false, reason: "wrongPassword" });
-  expect(admit(rules, readSecret, "pump", undefined)).toMatchObject({ ok: false, reason: "wrongPassword" });
-  expect(admit(rules, readSecret, undefined, undefined)).toMatchObject({ ok: false, reason: "notAuthorized" });
+  const refused = { ok: false, reason: "passwordFile", cause };
+  expect(admit(rules, { secret: gone }, "pump", Buffer.from("secret"))).toEqual(refused);
+  expect(admit(rules, files, "pump", undefined)).toMatchObject({ ok: false, reason: "wrongPassword" });
+  expect(admit(rules, files, undefined, undefined)).toMatchObject({ ok: false, reason: "notAuthorized" });
 });

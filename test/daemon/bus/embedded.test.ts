@@ -1,4 +1,4 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, writeFileSync } from "node:fs";
 import { connect as connectSocket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,7 +7,7 @@ import { afterEach, expect, it } from "vitest";
 import { embeddedBusSchema } from "../../../config/bus.ts";
 import type { Subscription } from "../../../daemon/bus/bus.ts";
 import { EmbeddedBus } from "../../../daemon/bus/embedded.ts";
-import { secretReader } from "../../../daemon/bus/secrets.ts";
+import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
 import { freePort } from "../../support/mosquitto.ts";
@@ -29,9 +29,9 @@ async function build(
   releasesAtOnce = true,
 ) {
   const log = recordingLog();
-  const readSecret = secretReader({ baseDirectory: directory, credentialsDirectory: undefined });
+  const files = namedFiles({ baseDirectory: directory, environment: {} });
   const settings = embeddedBusSchema.parse({ kind: "embedded", port: await freePort(), ...config });
-  const bus = new EmbeddedBus({ clock: systemClock(), log, readSecret }, settings);
+  const bus = new EmbeddedBus({ clock: systemClock(), log, files }, settings);
   bus.subscribe(wanted);
   const inbox = new Inbox(bus, releasesAtOnce);
   buses.push(bus);
@@ -177,7 +177,7 @@ it("waits at the stop for what is held, and acknowledges it", async () => {
 });
 
 it("knows its users by their passwords and holds them to their topics", async () => {
-  writeFileSync(join(directory, "pump.password"), "secret\n");
+  writeFileSync(join(directory, "pump.password"), "secret\n", { mode: 0o600 });
   const users = {
     pump: { passwordFile: "pump.password", publish: ["plant/pump/#"], subscribe: ["plant/pump/command"] },
   };
@@ -194,6 +194,19 @@ it("knows its users by their passwords and holds them to their topics", async ()
   pump.publish("plant/other/t", "y", { qos: 1 });
   await until("to be thrown out", () => !pump.connected);
   expect(inbox.texts).toEqual(["x"]);
+});
+
+it("lets nobody in by a password that everyone on the machine may read, and says what to do", async () => {
+  const file = join(directory, "exposed.password");
+  writeFileSync(file, "secret\n");
+  chmodSync(file, 0o644);
+  const users = { pump: { passwordFile: file, publish: ["#"], subscribe: [] } };
+  const { log, url } = await started({ users });
+  await expect(sensor(url, { username: "pump", password: "secret" })).rejects.toMatchObject({ code: 3 });
+  const [line] = log.lines.filter((one) => one.level === "warn");
+  expect(line?.fields).toMatchObject({ from: "pump", reason: "passwordFile", err: { hint: `Run: chmod o-r ${file}` } });
+  chmodSync(file, 0o600);
+  await client(url, { username: "pump", password: "secret" });
 });
 
 it("does not stand open on the network unless someone says so", async () => {

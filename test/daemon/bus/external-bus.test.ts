@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { externalBusSchema } from "../../../config/bus.ts";
 import type { Subscription } from "../../../daemon/bus/bus.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
-import { secretReader } from "../../../daemon/bus/secrets.ts";
+import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { fileSessionMemory } from "../../../daemon/bus/session-memory.ts";
 import { systemClock } from "../../../daemon/clock.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
@@ -20,7 +20,7 @@ function build(broker: Mosquitto, config: Record<string, unknown> = {}, wanted: 
   const deps = {
     clock: systemClock(),
     log,
-    readSecret: secretReader({ baseDirectory: directory, credentialsDirectory: undefined }),
+    files: namedFiles({ baseDirectory: directory, environment: {} }),
     memory: fileSessionMemory(join(broker.directory, "bus-session.json")),
     random: () => 0,
   };
@@ -234,7 +234,7 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     spawnSync("mosquitto_passwd", ["-b", users, "gateway", "right"]);
     const guarded = await startMosquitto([`password_file ${users}`], { anonymous: false });
     const passwordFile = join(directory, "password");
-    writeFileSync(passwordFile, "wrong\n");
+    writeFileSync(passwordFile, "wrong\n", { mode: 0o600 });
     const { bus } = build(guarded, { username: "gateway", passwordFile });
     open.push(bus);
     const inbox = new Inbox(bus);

@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { externalBusSchema } from "../../../config/bus.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
+import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
 import { recordingLog, until } from "../../support/bus.ts";
 import { type ScriptedBroker, scriptedBroker } from "../../support/scripted-broker.ts";
@@ -19,9 +20,7 @@ async function start(answers: readonly (readonly number[] | "hangUp")[], config:
   const deps = {
     clock: systemClock(),
     log,
-    readSecret: () => {
-      throw Object.assign(new Error("no such file"), { code: "ENOENT", path: "/nowhere/password" });
-    },
+    files: namedFiles({ baseDirectory: "/nowhere", environment: {} }),
     memory: { read: () => [], write: () => {} },
     random: () => 0,
   };
@@ -90,6 +89,8 @@ it("survives bytes that are no MQTT", async () => {
 
 it("names the password file that it can not read, and goes on trying", async () => {
   const { bus, broker } = await start([welcome5], { username: "gateway", passwordFile: "password" });
-  expect(bus.status().reason).toBe("The file /nowhere/password can not be read: no such file.");
+  expect(bus.status().reason).toMatch(
+    /^A file of the configuration can not be used: .* \(\/nowhere\/password\) Names are/,
+  );
   expect(broker.connects).toEqual([]);
 });

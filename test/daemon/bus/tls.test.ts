@@ -1,0 +1,141 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { externalBusSchema } from "../../../config/bus.ts";
+import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
+import { namedFiles } from "../../../daemon/bus/named-files.ts";
+import { systemClock } from "../../../daemon/clock.ts";
+import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
+import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "bus-tls-"));
+const at = (name: string): string => join(directory, name);
+
+function openssl(...args: string[]): void {
+  const { status, stderr } = spawnSync("openssl", args, { cwd: directory });
+  if (status !== 0) throw new Error(stderr.toString());
+}
+
+const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+
+function authority(name: string): void {
+  const files = ["-keyout", `${name}.key`, "-out", `${name}.pem`];
+  openssl("req", "-x509", ...NEW_KEY, "-subj", `/CN=${name}`, "-days", "2", ...files);
+}
+
+/** A key and a certificate of `authority`, for a broker's name or a client's. */
+function certificate(name: string, authority: string, extension: string): void {
+  openssl("req", ...NEW_KEY, "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`);
+  writeFileSync(at(`${name}.ext`), `${extension}\n`);
+  const signer = ["-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial"];
+  openssl(
+    "x509",
+    "-req",
+    "-in",
+    `${name}.csr`,
+    ...signer,
+    "-days",
+    "2",
+    "-extfile",
+    `${name}.ext`,
+    "-out",
+    `${name}.pem`,
+  );
+  chmodSync(at(`${name}.key`), 0o600);
+}
+
+describeWithMosquitto("the LAN bus over TLS", () => {
+  let broker: Mosquitto;
+  let url: string;
+  let bus: ExternalBus | undefined;
+
+  beforeAll(async () => {
+    for (const name of ["plant-ca", "other-ca"]) authority(name);
+    certificate("broker", "plant-ca", "subjectAltName=DNS:broker.plant,IP:127.0.0.1");
+    certificate("gateway", "plant-ca", "extendedKeyUsage=clientAuth");
+    certificate("stranger", "other-ca", "extendedKeyUsage=clientAuth");
+    const files = [`cafile ${at("plant-ca.pem")}`, `certfile ${at("broker.pem")}`, `keyfile ${at("broker.key")}`];
+    broker = await startMosquitto([...files, "require_certificate true", "use_identity_as_username true"]);
+    url = `mqtts://127.0.0.1:${broker.port}`;
+  }, 30_000);
+
+  afterEach(async () => {
+    await bus?.stop();
+  });
+
+  afterAll(async () => {
+    await broker.remove();
+    rmSync(directory, { recursive: true });
+  });
+
+  async function started(tls: Record<string, string>) {
+    const deps = {
+      clock: systemClock(),
+      log: recordingLog(),
+      files: namedFiles({ baseDirectory: directory, environment: {} }),
+      memory: { read: () => [], write: () => {} },
+      random: () => 0,
+    };
+    const made = new ExternalBus(deps, externalBusSchema.parse({ kind: "external", url, tls }), "test");
+    made.subscribe([{ filter: "plant/#", qos: 1, retained: false }]);
+    const inbox = new Inbox(made);
+    bus = made;
+    await made.start(new AbortController().signal);
+    return { bus: made, inbox };
+  }
+
+  const own = { certificateFile: "gateway.pem", keyFile: "gateway.key" };
+
+  it("knows the broker by its CA, shows its own certificate, and takes messages of QoS 1", async () => {
+    const { bus, inbox } = await started({ caFile: "plant-ca.pem", ...own });
+    expect(bus.status()).toMatchObject({ connected: true, reason: undefined });
+    const read = (name: string): Buffer => readFileSync(at(name));
+    const ours = { ca: read("plant-ca.pem"), cert: read("gateway.pem"), key: read("gateway.key") };
+    const client = await sensor(url, ours);
+    await client.publishAsync("plant/1", "a", { qos: 1 });
+    await until("the message", () => inbox.texts.length === 1);
+    await client.endAsync();
+  });
+
+  it("holds the broker's certificate to the name that it must have", async () => {
+    const right = await started({ caFile: "plant-ca.pem", ...own, serverName: "broker.plant" });
+    expect(right.bus.status().connected).toBe(true);
+    await right.bus.stop();
+    const wrong = await started({ caFile: "plant-ca.pem", ...own, serverName: "broker.elsewhere" });
+    expect(wrong.bus.status()).toMatchObject({
+      connected: false,
+      reason: "The broker can not be reached: its certificate is for another name.",
+    });
+  });
+
+  it.each([
+    ["no CA", own],
+    ["another CA", { caFile: "other-ca.pem", ...own }],
+  ])("does not talk to a broker that %s vouches for", async (_, tls) => {
+    const { bus } = await started(tls);
+    expect(bus.status().connected).toBe(false);
+    expect(bus.status().reason).toMatch(/certificate|CA is not known/);
+  });
+
+  it.each([
+    ["without a certificate", { caFile: "plant-ca.pem" }],
+    [
+      "with a certificate of another CA",
+      { caFile: "plant-ca.pem", certificateFile: "stranger.pem", keyFile: "stranger.key" },
+    ],
+  ])("is not let in %s, and says that the broker closed the connection", async (_, tls) => {
+    const { bus } = await started(tls);
+    expect(bus.status().connected).toBe(false);
+    expect(bus.status().reason).toMatch(/broker/);
+  });
+
+  it("uses no private key that everyone on the machine may read, and goes on when that is mended", async () => {
+    chmodSync(at("gateway.key"), 0o644);
+    const { bus } = await started({ caFile: "plant-ca.pem", ...own });
+    expect(bus.status().reason).toContain(`Run: chmod o-r ${at("gateway.key")}`);
+    chmodSync(at("gateway.key"), 0o600);
+    await until("the connection", () => bus.status().connected);
+  });
+});
