@@ -59,8 +59,7 @@ export function createRuntime(spec: RuntimeSpec, shared: Shared): Runtime {
     stop: async () => {
       for (const timer of timers) clearInterval(timer);
       await drained(units, shared);
-      for (const unit of units.values()) unit.keeper?.checkpoint();
-      await Promise.race([store.flush(), new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
+      await written(units, shared);
     },
     ledgers: () => [...units.values()].map((unit) => unit.ledger),
     status: () => [...units.values()].map((unit) => unitStatus(unit)),
@@ -98,6 +97,18 @@ async function drained(units: ReadonlyMap<string, Unit>, shared: Shared): Promis
     shared.door.pump();
     await new Promise((resolve) => setTimeout(resolve, DRAIN_STEP_MS));
   }
+}
+
+/** All windows that live from checkpoints are written down, in rounds that the log has room for. */
+async function written(units: ReadonlyMap<string, Unit>, { store, clock }: Shared): Promise<void> {
+  const until = clock.bootMs() + DRAIN_MS;
+  // On a full disk a flush does not end.
+  const flushed = (): Promise<unknown> =>
+    Promise.race([store.flush(), new Promise((resolve) => setTimeout(resolve, until - clock.bootMs()).unref())]);
+  for (const { keeper } of units.values()) {
+    while (keeper?.checkpoint() === true && clock.bootMs() < until) await flushed();
+  }
+  await flushed();
 }
 
 function unitStatus(unit: Unit): AgentStatus {

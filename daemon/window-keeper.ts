@@ -98,19 +98,21 @@ export class WindowKeeper {
     if (timeMs > this.#newestMs) this.#newestMs = timeMs;
   }
 
-  checkpoint(): void {
-    if (this.#options.journaled) return;
+  /** Writes changed keys down. True when some are left for another round. */
+  checkpoint(): boolean {
+    if (this.#options.journaled) return false;
     const { windows, store } = this.#deps;
     for (const key of windows.dirtyKeys()) this.#due.add(key);
     let written = 0;
     for (const key of this.#due) {
-      if (written >= CHECKPOINT_BYTES || store.room() <= 0) return;
+      if (written >= CHECKPOINT_BYTES || store.room() <= 0) return true;
       this.#due.delete(key);
       const blob = windows.dump(key);
       if (blob === undefined) continue;
       written += blob.length;
       store.project({ kind: "windowCheckpoint", agent: this.#options.agent, key, blob });
     }
+    return false;
   }
 
   *#readings(block: ReadingBlock, cut: JournalCut | undefined): Generator<JournalReading> {
