@@ -30,6 +30,8 @@ interface JournalCut {
 
 const cutName = (agent: number): string => `journalCut:${agent}`;
 
+const CUT_AT_START_ROUNDS = 2;
+
 /** What one round of checkpoints may write; the rest waits for the next. */
 const CHECKPOINT_BYTES = 1_048_576;
 
@@ -40,6 +42,8 @@ export class WindowKeeper {
   readonly #options: Options;
   #due = new Set<string>();
   #newestMs = Number.NEGATIVE_INFINITY;
+  /** Of the readings that were replayed. */
+  #oldestMs = Number.POSITIVE_INFINITY;
 
   constructor(deps: Deps, options: Options) {
     this.#deps = deps;
@@ -49,7 +53,7 @@ export class WindowKeeper {
 
   restore(restored: Restored): void {
     const { windows, ledger, clock } = this.#deps;
-    const { agent } = this.#options;
+    const { agent, reachMs } = this.#options;
     for (const checkpoint of restored.checkpoints) {
       if (checkpoint.agent !== agent) continue;
       if (!windows.load(checkpoint.key, checkpoint.blob)) ledger.note("windowDiscarded", clock.wallMs());
@@ -58,6 +62,8 @@ export class WindowKeeper {
       const text = restored.meta[cutName(agent)];
       const cut = text === undefined ? undefined : (JSON.parse(text) as JournalCut);
       for (const block of restored.readings) if (block.agent === agent) windows.replay(this.#readings(block, cut));
+      // Whoever restarts more often than the journal is cut would replay more each time.
+      if (this.#newestMs - this.#oldestMs > reachMs + CUT_AT_START_ROUNDS * this.everyMs) this.#cutJournal();
     }
     windows.dirtyKeys();
     windows.keysWithNews();
@@ -123,6 +129,8 @@ export class WindowKeeper {
     for (const [at, key] of block.keys.entries()) {
       const timeMs = block.numbers[at * step] as number;
       const arrivalMs = block.numbers[at * step + 1] as number;
+      if (timeMs < this.#oldestMs) this.#oldestMs = timeMs;
+      this.journaled(timeMs);
       if (cut !== undefined && timeMs < cut.cutMs && arrivalMs <= cut.wallMs) continue;
       const values: FieldValue[] = [];
       for (let field = 0; field < block.width; field++) {
