@@ -18,6 +18,7 @@ import { filesBeside, type NamedFile, readText, type SourceFile, sha256 } from "
 import { mergeFiles, type ParsedFile } from "./merge.ts";
 import { type Entry, type Place, placed, placedIn, placeKey } from "./places.ts";
 import { atValue, type Finding, inOrder, type Path, type Problem } from "./problems.ts";
+import { type ReleaseConfig, releaseSchema } from "./release.ts";
 import { generationSections } from "./schema-tree.ts";
 import { emptyFileText, syntaxHint, syntaxText, topLevelText } from "./syntax-text.ts";
 import { upgrade } from "./upgrade.ts";
@@ -80,6 +81,23 @@ export function loadConfig(options: LoadOptions): LoadResult {
       return { file, line, column };
     },
   };
+}
+
+/**
+ * The generation's sections of files that were kept, without the gateway around them; undefined when this version can
+ * not read them. Nothing is checked that was checked when they ran.
+ */
+export function loadRelease(kept: readonly { path: string; source: string }[]): ReleaseConfig | undefined {
+  const files = kept.flatMap(({ path, source }) => {
+    const parsed = parse(source);
+    if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) return [];
+    const upgraded = upgrade(parsed.value as Record<string, unknown>);
+    return upgraded.ok ? [{ name: path, places: parsed.places, value: upgraded.value }] : [];
+  });
+  const { value } = mergeFiles(files);
+  const sections = Object.entries(value).filter(([section]) => generationSections.includes(section));
+  const release = releaseSchema.safeParse(Object.fromEntries(sections));
+  return files.length === kept.length && release.success ? deepFreeze(release.data) : undefined;
 }
 
 function readOne(file: NamedFile, problems: Problem[]): ReadFile[] {

@@ -26,6 +26,13 @@ export interface Prepared {
   readonly origin: "local";
   readonly agents: readonly PreparedAgent[];
   readonly files: readonly GenerationFile[];
+  /** What differs by site, and rules can see. It is no part of the generation. */
+  readonly device: Device;
+}
+
+export interface Device {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 export interface PreparedAgent {
@@ -84,7 +91,10 @@ export function check(loaded: LoadedConfig, places: Places): { problems: Problem
   }
   if (problems.length > 0) return { problems, prepared: undefined };
   const list = [...files.values()];
-  return { problems, prepared: { digest: generationDigest(list), origin: "local", agents, files: list } };
+  return {
+    problems,
+    prepared: { digest: generationDigest(list), origin: "local", agents, files: list, device: gateway.device },
+  };
 }
 
 /** Models from folders of the configuration are copied into the library: a decision can be run again when the folder has changed. */
@@ -104,6 +114,21 @@ async function keepModels(prepared: Prepared, library: Library, log: Log): Promi
   }
 }
 
+const DEVICE = "device:";
+
+/** Under which the device is kept as it was from this epoch on. */
+const deviceName = (epoch: number): string => `${DEVICE}${String(epoch)}`;
+
+/** The device as it was in an epoch, as JSON: control.db has it for each epoch in which it changed. */
+export function deviceAt(meta: Readonly<Record<string, string>>, epoch: number): string | undefined {
+  let newest = -1;
+  for (const name of Object.keys(meta)) {
+    const from = name.startsWith(DEVICE) ? Number(name.slice(DEVICE.length)) : Number.NaN;
+    if (from <= epoch && from > newest) newest = from;
+  }
+  return meta[deviceName(newest)];
+}
+
 /** Keeps the generation in control.db at the start: what ran when can be looked up as long as a decision names it. */
 export function firstGeneration(
   prepared: Prepared,
@@ -118,7 +143,11 @@ export function firstGeneration(
       const known = state.generations.some((one) => one.id === prepared.digest);
       const { digest: id, origin, files } = prepared;
       if (!known) await store.control.saveGeneration({ id, origin, createdAt: clock.wallMs(), files });
-      if (state.pointer === id) return;
+      const device = JSON.stringify({ name: prepared.device.name, labels: prepared.device.labels });
+      const isSameDevice = deviceAt(state.meta, store.epoch().ordinal) === device;
+      if (!isSameDevice)
+        await store.control.change({ kind: "meta", name: deviceName(store.epoch().ordinal), value: device });
+      if (state.pointer === id && isSameDevice) return;
       await store.control.change({ kind: "pointer", id });
       const wallMs = clock.wallMs();
       const record = newId(wallMs);
@@ -133,6 +162,7 @@ export function firstGeneration(
         origin,
         digest: id,
         files: files.map(({ path, sha256 }) => ({ path, sha256 })),
+        device: createHash("sha256").update(device).digest("hex"),
       });
       store.append({ stream: 0, kind: "transition", agent: 0, id: record, wallMs, body });
     },

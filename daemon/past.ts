@@ -1,16 +1,15 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { loadConfig } from "../config/load.ts";
+import { join } from "node:path";
+import { loadRelease, type Problem } from "../config/load.ts";
 import { featureUnit } from "../models/features.ts";
 import { type Manifest, parseManifest } from "../models/manifest.ts";
-import type { Decision } from "../sync/records.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent, declarationsOf } from "./check.ts";
 import { DaemonError } from "./errors.ts";
 import type { Declarations } from "./expression-names.ts";
+import { type Device, deviceAt } from "./generation.ts";
+import type { PlacedDecision } from "./log-reader.ts";
 import type { Generation } from "./store/messages.ts";
-import { generationById } from "./store/queries.ts";
+import { controlMeta, generationById } from "./store/queries.ts";
 
 /** The agent of a decision as it was configured then. */
 export interface PastAgent {
@@ -22,8 +21,9 @@ export interface PastAgent {
 }
 
 /** Brings back the agent that made a decision, from the generation's source text in control.db. */
-export function pastAgent(dataDirectory: string, decision: Decision): PastAgent {
-  const generation = generationById(join(dataDirectory, "control.db"), decision.generation);
+export function pastAgent(dataDirectory: string, { decision, epoch }: PlacedDecision): PastAgent {
+  const control = join(dataDirectory, "control.db");
+  const generation = generationById(control, decision.generation);
   if (generation === undefined)
     throw new DaemonError(
       "NOT_REPRODUCIBLE",
@@ -31,34 +31,30 @@ export function pastAgent(dataDirectory: string, decision: Decision): PastAgent 
       { hint: "This generation is not in control.db." },
     );
   const manifest = manifestOf(generation, decision);
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-past-"));
-  try {
-    const files = generation.files.filter((file) => !file.path.endsWith("manifest.json"));
-    for (const file of files) {
-      mkdirSync(dirname(join(folder, file.path)), { recursive: true });
-      writeFileSync(join(folder, file.path), file.source);
-    }
-    const main = files.find((file) => !file.path.startsWith("conf.d/")) ?? files[0];
-    const loaded = loadConfig({ file: join(folder, main?.path ?? "missing.yaml"), environment: {} });
-    const config = loaded.ok ? loaded.config.generation.agents[decision.agent] : undefined;
-    if (!loaded.ok || config === undefined)
-      throw new DaemonError(
-        "NOT_REPRODUCIBLE",
-        { agent: decision.agent, generation: decision.generation },
-        { hint: "This version can not read the generation's files any more." },
-      );
-    const { device } = loaded.config.gateway;
-    const plan = planAgent(decision.agent, config, (call, unit) => featureUnit(call.fn, unit));
-    const problems: never[] = [];
-    const compiled = checkAgent(plan, manifest, device, loaded.problemAt, problems);
-    if (compiled === undefined) throw new DaemonError("NOT_REPRODUCIBLE", { agent: decision.agent, problems });
-    return { generation, plan, manifest, declarations: declarationsOf(plan, manifest, device), compiled };
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const release = loadRelease(generation.files.filter((file) => !file.path.endsWith("manifest.json")));
+  const config = release?.agents[decision.agent];
+  if (config === undefined)
+    throw new DaemonError(
+      "NOT_REPRODUCIBLE",
+      { agent: decision.agent, generation: decision.generation },
+      { hint: "This version can not read the generation's files any more." },
+    );
+  const device = JSON.parse(deviceAt(controlMeta(control), epoch) ?? UNKNOWN_DEVICE) as Device;
+  const plan = planAgent(decision.agent, config, (call, unit) => featureUnit(call.fn, unit));
+  const problems: Problem[] = [];
+  const compiled = checkAgent(plan, manifest, device, problemAt, problems);
+  if (compiled === undefined) throw new DaemonError("NOT_REPRODUCIBLE", { agent: decision.agent, problems });
+  return { generation, plan, manifest, declarations: declarationsOf(plan, manifest, device), compiled };
 }
 
-function manifestOf(generation: Generation, decision: Decision): Manifest | undefined {
+const UNKNOWN_DEVICE = JSON.stringify({ name: "gateway", labels: {} });
+
+/** The files are not there any more, so a mistake has no place but its path. */
+function problemAt(path: readonly PropertyKey[], message: string): Problem {
+  return { file: "", line: 1, column: 1, path: path.map(String).join("."), message };
+}
+
+function manifestOf(generation: Generation, decision: PlacedDecision["decision"]): Manifest | undefined {
   if (decision.model === undefined) return undefined;
   const { name, version } = decision.model;
   const source = generation.files.find((file) => file.path === `models/${name}/${version}/manifest.json`)?.source;

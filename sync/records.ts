@@ -126,6 +126,8 @@ export const transitionSchema = record("transition", {
   from: z.string(),
   to: z.string(),
   at: wallMs,
+  /** SHA-256 of the device's name and labels, as rules saw them from then on. */
+  device: z.string().optional(),
 });
 
 /** How far a stream of an epoch has come: its last seq and the chain value there. */

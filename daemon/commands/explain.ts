@@ -41,7 +41,7 @@ async function explain(id: string, options: Options, io: Io): Promise<number> {
   try {
     const placed = await log.byId(id);
     const { decision } = placed;
-    const past = pastAgent(directory, decision);
+    const past = pastAgent(directory, placed);
     const units = new Map(past.plan.inputs.map((input) => [input.name, input.unit]));
     const rules = past.plan.config.rules.map((rule): ExplainedRule => {
       const outcome = decision.rules.find((one) => one.id === rule.id);

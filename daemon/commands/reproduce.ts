@@ -10,7 +10,7 @@ import { asksClear } from "../decide.ts";
 import { DaemonError, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import { seenBy } from "../explain.ts";
 import { Expressions } from "../expressions.ts";
-import { LogReader } from "../log-reader.ts";
+import { LogReader, type PlacedDecision } from "../log-reader.ts";
 import { type PastAgent, pastAgent } from "../past.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { painter } from "./format.ts";
@@ -45,19 +45,20 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
 async function reproduce(id: string, options: Options, io: Io): Promise<number> {
   const directory = dataDirectory(options, io);
   const log = new LogReader(directory);
-  let decision: Decision;
+  let placed: PlacedDecision;
   try {
-    decision = (await log.byId(id)).decision;
+    placed = await log.byId(id);
   } finally {
     log.close();
   }
+  const { decision } = placed;
   if (decision.source !== "answer" && decision.source !== "none")
     throw new DaemonError(
       "NOT_REPRODUCIBLE",
       { source: decision.source, reason: decision.reason },
       { hint: "There was no answer; holdfast explain shows what is known." },
     );
-  const past = pastAgent(directory, decision);
+  const past = pastAgent(directory, placed);
   const compared = [...(await answers(decision, past, directory)), ...conditions(decision, past)];
   const same = compared.every((one) => one.same);
   if (options.json === true) io.out(`${JSON.stringify({ id, same, compared })}\n`);

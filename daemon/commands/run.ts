@@ -123,7 +123,7 @@ function compositionOf(
   log.info(
     {
       event: "starting",
-      source: version(),
+      version: version(),
       config: file,
       data: dataDirectory,
       generation: composed.prepared.digest.slice(0, 16),

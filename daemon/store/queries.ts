@@ -149,6 +149,16 @@ export function generationById(controlPath: string, id: string): Generation | un
   }
 }
 
+/** What control.db keeps by name. */
+export function controlMeta(controlPath: string): Readonly<Record<string, string>> {
+  const database = openForReading(controlPath, controlSchema);
+  try {
+    return Object.fromEntries(database.prepare("SELECT name, value FROM meta").raw().all() as [string, string][]);
+  } finally {
+    database.close();
+  }
+}
+
 const COLUMNS = "n, epoch, stream, seq, kind, agent, wallMs, body";
 
 function agentNumberOf(database: ReadDatabase, name: string): number | null {

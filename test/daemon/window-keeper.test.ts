@@ -3,7 +3,7 @@ import { Ledger } from "../../daemon/ledger.ts";
 import type { Restored } from "../../daemon/store/messages.ts";
 import type { Projection } from "../../daemon/store/open-batch.ts";
 import { WindowKeeper } from "../../daemon/window-keeper.ts";
-import { createWindows } from "../../models/windows.ts";
+import { createWindows, type Windows } from "../../models/windows.ts";
 
 const T0 = 1_700_000_000_000;
 const SECOND = 1000;
@@ -50,4 +50,19 @@ test("a start cuts a journal that has grown over many short lives, and keeps the
 
 test("a start after a usual life leaves the journal as it is", () => {
   expect(projectedAtStart(80)).toEqual({ kinds: [], count: 30 });
+});
+
+test("checkpoints are written in rounds, each of which says whether there is more", () => {
+  const changed = ["a", "b", "c"];
+  const written: string[] = [];
+  const windows = { dirtyKeys: () => changed.splice(0), dump: () => new Uint8Array(600_000) } as unknown as Windows;
+  const project = (change: Projection): void => {
+    if (change.kind === "windowCheckpoint") written.push(change.key);
+  };
+  const keeper = new WindowKeeper(
+    { windows, store: { project, room: () => 1 }, clock: {} as never, ledger: {} as never },
+    { agent: 1, journaled: false, everyMs: 1, reachMs: 1, fields: [] },
+  );
+  expect([keeper.checkpoint(), written]).toEqual([true, ["a", "b"]]);
+  expect([keeper.checkpoint(), written]).toEqual([false, ["a", "b", "c"]]);
 });
