@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import type { Environment } from "../config/environment.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { writeDurably } from "./durable-file.ts";
 
@@ -28,6 +29,19 @@ export function rememberLastGood(dataDirectory: string, loaded: LoadedConfig): v
   if (existsSync(folder)) renameSync(folder, old);
   renameSync(fresh, folder);
   rmSync(old, { recursive: true, force: true });
+}
+
+/** `store: { directory: … }` in one line, or as a block. */
+const DIRECTORY = /^store:[ \t]*(?:\{[^}\n]*?|\n(?:[ \t].*\n|\n)*?[ \t]+)directory:[ \t]*["']?([^"',}\n#]+)/m;
+
+/**
+ * Where a configuration with mistakes keeps its data, as far as its text tells: it may not even be YAML, and the mistake
+ * is most likely somewhere else.
+ */
+export function likelyDataDirectory(file: string, environment: Environment): string {
+  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
+  const named = environment["HOLDFAST__STORE__DIRECTORY"] ?? DIRECTORY.exec(text)?.[1]?.trim();
+  return resolve(dirname(resolve(file)), named ?? ".holdfast");
 }
 
 /** The kept copy: its main file, and the folder that relative paths in it still mean; undefined when there is none. */

@@ -5,7 +5,7 @@ import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.t
 import { bundledExample } from "../assets.ts";
 import { type Composed, compose } from "../compose.ts";
 import { ConfigInvalid, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
-import { findLastGood, rememberLastGood } from "../last-good.ts";
+import { findLastGood, likelyDataDirectory, rememberLastGood } from "../last-good.ts";
 import { startAll, stopAll, withinDeadline } from "../lifecycle.ts";
 import { createLog, createTerminalLog, type Log } from "../log.ts";
 import { version } from "../version.ts";
@@ -60,7 +60,7 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
     log.info({ event: "stopped", signal: String(io.stop.reason) }, "holdfast stopped before it was ready");
     return EXIT_DONE;
   }
-  if (chosen.problems.length === 0) rememberLastGood(chosen.dataDirectory, chosen.loaded);
+  if (chosen.problems.length === 0) keepLastGood(chosen, log);
   if (io.terminal) io.out(greeting(composed.status(), painter(io), { file, data: options.data }));
   const why = await Promise.race([stopped(io.stop), fail.promise]);
   return await leave(composed, why, log);
@@ -77,15 +77,28 @@ function build(
     return compositionOf(choose(file, options, io, []), file, io, fail);
   } catch (error) {
     if (!(error instanceof ConfigInvalid) || options.lastGood !== true) throw error;
-    const dataDirectory = resolve(options.data ?? ".holdfast");
+    const dataDirectory =
+      options.data === undefined ? likelyDataDirectory(file, io.environment) : resolve(options.data);
     const kept = findLastGood(dataDirectory);
-    if (kept === undefined) throw error;
+    if (kept === undefined) {
+      io.err(`holdfast: no configuration that worked is kept in ${dataDirectory}; --data names another folder\n`);
+      throw error;
+    }
     return compositionOf(
       choose(kept.file, { ...options, data: dataDirectory }, io, error.problems, kept.baseDirectory),
       file,
       io,
       fail,
     );
+  }
+}
+
+/** On a full disk the older copy stays: no reason not to run. */
+function keepLastGood({ dataDirectory, loaded }: Chosen, log: Log): void {
+  try {
+    rememberLastGood(dataDirectory, loaded);
+  } catch (err) {
+    log.warn({ part: "run", err }, "configuration is not kept for --last-good");
   }
 }
 
