@@ -28,10 +28,5 @@ export const modelSchema = z.strictObject({
     "How many rows are run at once; default: the manifest's.",
     64,
   ),
-  memoryMb: described(
-    z.number().int().min(64).optional(),
-    "Memory limit of the lane while this model is in it, in MB.",
-    256,
-  ),
 });
 export type ModelConfig = z.infer<typeof modelSchema>;
