@@ -36,8 +36,6 @@ export interface Windows {
   load(key: string, bytes: Uint8Array): boolean;
   /** Puts journaled readings back, in order of arrival; returns how many counted. What a loaded dump holds must not be among them. */
   replay(readings: Iterable<JournalReading>): number;
-  /** Journaled readings before this time are needed by no key; +∞ when none is. */
-  journalHorizon(): number;
   /** Keys that keep a journal from being cut at this time, until they are dumped with it. */
   keysNeeding(beforeMs: number): string[];
 }
@@ -143,15 +141,6 @@ class KeyedWindows implements Windows {
       if (this.#insert(key, values, timeMs, source, Number.POSITIVE_INFINITY) === "accepted") counted += 1;
     }
     return counted;
-  }
-
-  journalHorizon(): number {
-    let horizon = Number.POSITIVE_INFINITY;
-    for (const state of this.#states.entries()) {
-      this.#prune(state);
-      horizon = Math.min(horizon, state.horizonMs());
-    }
-    return horizon;
   }
 
   keysNeeding(beforeMs: number): string[] {

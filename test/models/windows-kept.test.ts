@@ -109,19 +109,6 @@ describe("a window that is kept over a restart", () => {
     expect(restored.row("pump-0")).toEqual(windows.row("pump-0"));
   });
 
-  test("needs nothing that a pruned journal no longer has", () => {
-    fc.assert(
-      fc.property(arrivals, (list) => {
-        const windows = windowsOf({ maxKeys: 100 });
-        const journal = run(windows, list);
-        const horizon = windows.journalHorizon();
-        const restored = windowsOf({ maxKeys: 100 });
-        restored.replay(journal.filter((reading) => reading.timeMs >= horizon));
-        expect(shown(restored)).toEqual(shown(windows));
-      }),
-    );
-  });
-
   test("comes back exactly from dumps up to a time and the journal from then on", () => {
     fc.assert(
       fc.property(arrivals, arrivals, fc.double({ noNaN: true, min: 0, max: 1.1 }), (first, second, share) => {
@@ -145,14 +132,11 @@ describe("a window that is kept over a restart", () => {
     const windows = windowsOf();
     windows.insert("silent", [1, 2, undefined, undefined], T0, T0, 0);
     windows.insert("busy", [1, 2, undefined, undefined], T0 + 900_000, T0 + 900_000, 0);
-    expect(windows.journalHorizon()).toBe(T0);
     expect(windows.keysNeeding(T0 + 900_000 - SPAN)).toEqual(["silent"]);
     windows.dump("silent", T0 + 900_000 - SPAN);
     expect(windows.keysNeeding(T0 + 900_000 - SPAN)).toEqual([]);
-    expect(windows.journalHorizon()).toBe(T0 + 900_000);
     windows.insert("silent", [1, 2, undefined, undefined], T0 + 1, T0 + 1, 0);
     expect(windows.keysNeeding(T0 + 900_000 - SPAN)).toEqual(["silent"]);
-    expect(windowsOf().journalHorizon()).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("takes few bytes where readings come in whole milliseconds and short numbers", () => {
