@@ -44,14 +44,14 @@ export interface Composed {
 }
 
 /** Builds every part of the daemon, in order; nothing is started yet. The map of the program. */
-export function compose(options: ComposeOptions): Composed {
+export async function compose(options: ComposeOptions): Promise<Composed> {
   const { loaded, dataDirectory, log } = options;
   const { gateway } = loaded.config;
   mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
   const clock = systemClock();
   const watch = new Watch();
   const newId = createIds();
-  const prepared = prepare(loaded, { dataDirectory, bundled: bundledModels() });
+  const prepared = await prepare(loaded, { dataDirectory, bundled: bundledModels() });
   const store = createStore(options, clock);
   const inference = createInference(gateway, clock, log);
   const door = createDoor({

@@ -1,8 +1,10 @@
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { ModelConfig } from "../config/models.ts";
-import { type Manifest, parseManifest } from "../models/manifest.ts";
+import { ModelError, sentenceOf } from "../models/errors.ts";
+import { Library, readModelFile } from "../models/library.ts";
+import type { Manifest } from "../models/manifest.ts";
+import { readManifest } from "../models/one-model.ts";
 
 export interface FoundModel {
   readonly name: string;
@@ -12,15 +14,16 @@ export interface FoundModel {
   readonly config: Pick<ModelConfig, "lane" | "deadlineSeconds" | "hardTimeoutSeconds" | "maxBatch">;
 }
 
-export type FindModel =
-  | { readonly ok: true; readonly found: FoundModel }
-  | {
-      readonly ok: false;
-      readonly message: string;
-      readonly hint?: string;
-      readonly isOwn: boolean;
-      readonly at?: string;
-    };
+interface Mistake {
+  readonly ok: false;
+  readonly message: string;
+  readonly hint?: string;
+  /** The key of the model's own section that is to blame; without it the agent's. */
+  readonly at?: string;
+  readonly isOwn: boolean;
+}
+
+export type FindModel = { readonly ok: true; readonly found: FoundModel } | Mistake;
 
 interface Places {
   readonly dataDirectory: string;
@@ -31,94 +34,46 @@ interface Places {
 const DEFAULTS = { lane: "main", deadlineSeconds: 1, hardTimeoutSeconds: 2 } as const;
 
 /** The model that an agent names: its own directory, else the library, else the bundled ones; with its file checked against the manifest. */
-export function findModel(name: string, config: ModelConfig | undefined, places: Places): FindModel {
-  const candidates =
-    config?.directory === undefined ? libraryFolders(name, places) : [resolve(places.baseDirectory, config.directory)];
+export async function findModel(name: string, config: ModelConfig | undefined, places: Places): Promise<FindModel> {
   const isOwn = config !== undefined;
-  const wanted = (manifest: Manifest): boolean =>
-    (config?.directory !== undefined || manifest.name === name) &&
-    (config?.version === undefined || config.version === manifest.version) &&
-    (config?.digest === undefined || config.digest === manifest.digest);
-  let newest: FoundModel | undefined;
-  let mistake: FindModel | undefined;
-  for (const directory of candidates) {
-    const read = readFolder(directory, name, config);
-    if (!read.ok) mistake ??= { ...read, isOwn, ...(config?.directory === undefined ? {} : { at: "directory" }) };
-    else if (wanted(read.found.manifest)) {
-      if (newest === undefined || newest.manifest.version < read.found.manifest.version) newest = read.found;
-    } else if (config?.directory !== undefined) {
-      const { manifest } = read.found;
-      return {
-        ok: false,
-        isOwn,
-        at: config.version === undefined ? "digest" : "version",
-        message: `the folder holds version ${manifest.version} with digest ${manifest.digest.slice(0, 19)}…, another one is asked for`,
-      };
-    }
+  const directory = config?.directory === undefined ? undefined : resolve(places.baseDirectory, config.directory);
+  const at = directory === undefined ? {} : { at: "directory" };
+  try {
+    const place = directory === undefined ? await inLibrary(name, config, places) : await inFolder(directory, config);
+    if (!("manifest" in place)) return { ok: false, isOwn, ...place };
+    await readModelFile(place.directory, place.manifest);
+    const manifestText = await readFile(join(place.directory, "manifest.json"), "utf8");
+    return { ok: true, found: { name, ...place, manifestText, config: config ?? DEFAULTS } };
+  } catch (error) {
+    if (!(error instanceof ModelError)) throw error;
+    const hint = error.hint === undefined ? {} : { hint: error.hint };
+    return { ok: false, isOwn, ...at, message: sentenceOf({ message: error.message, detail: error.detail }), ...hint };
   }
-  if (newest !== undefined) return { ok: true, found: newest };
-  if (mistake !== undefined) return mistake;
-  const known = knownNames(places);
+}
+
+type Place = { readonly directory: string; readonly manifest: Manifest };
+type NotFound = Omit<Mistake, "ok" | "isOwn">;
+
+async function inFolder(directory: string, config: ModelConfig | undefined): Promise<Place | NotFound> {
+  const manifest = await readManifest(directory);
+  const { version, digest } = manifest;
+  const isVersion = config?.version === undefined || config.version === version;
+  if (isVersion && (config?.digest === undefined || config.digest === digest)) return { directory, manifest };
   return {
-    ok: false,
-    isOwn,
-    message: `there is no model "${name}"${config?.version === undefined ? "" : ` with version ${config.version}`}`,
-    hint: `Known: ${known.length > 0 ? known.join(", ") : "none"}. Add one with: holdfast models add FILE.onnx, or give models.${name}.directory.`,
+    at: isVersion ? "digest" : "version",
+    message: `the folder holds version ${version} with digest ${digest.slice(0, 19)}…, another one is asked for`,
   };
 }
 
-function readFolder(
-  directory: string,
-  name: string,
-  config: ModelConfig | undefined,
-): { ok: true; found: FoundModel } | { ok: false; message: string; hint?: string } {
-  const manifestFile = join(directory, "manifest.json");
-  const modelFile = join(directory, "model.onnx");
-  if (!existsSync(manifestFile) || !existsSync(modelFile))
-    return {
-      ok: false,
-      message: `${directory} does not hold model.onnx and manifest.json`,
-      hint: "holdfast models add FILE.onnx drafts a manifest.",
-    };
-  const manifestText = readFileSync(manifestFile, "utf8");
-  let value: unknown;
-  try {
-    value = JSON.parse(manifestText);
-  } catch (error) {
-    return { ok: false, message: `${manifestFile} is not JSON: ${(error as Error).message}` };
-  }
-  const parsed = parseManifest(value);
-  if (!parsed.ok) return { ok: false, message: `${manifestFile}: ${parsed.problems.join("; ")}` };
-  const digest = `sha256:${createHash("sha256").update(readFileSync(modelFile)).digest("hex")}`;
-  if (digest !== parsed.manifest.digest)
-    return {
-      ok: false,
-      message: `${modelFile} has digest ${digest.slice(0, 19)}…, its manifest says ${parsed.manifest.digest.slice(0, 19)}…`,
-      hint: "The file was changed or cut short: bring it again, or draft a new manifest.",
-    };
-  return { ok: true, found: { name, directory, manifest: parsed.manifest, manifestText, config: config ?? DEFAULTS } };
-}
-
-function libraryFolders(name: string, places: Places): string[] {
-  const library = join(places.dataDirectory, "models");
-  return [...folders(library), ...folders(join(places.bundled, name))];
-}
-
-function folders(path: string): string[] {
-  if (!existsSync(path)) return [];
-  return readdirSync(path, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(join(path, entry.name, "manifest.json")))
-    .map((entry) => join(path, entry.name));
-}
-
-function knownNames(places: Places): string[] {
-  const bundled = existsSync(places.bundled) ? readdirSync(places.bundled) : [];
-  const own = folders(join(places.dataDirectory, "models")).flatMap((folder) => {
-    try {
-      return [String((JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8")) as { name?: unknown }).name)];
-    } catch {
-      return []; // an unreadable manifest is told when its model is asked for
-    }
-  });
-  return [...new Set([...own, ...bundled])].sort();
+async function inLibrary(name: string, config: ModelConfig | undefined, places: Places): Promise<Place | NotFound> {
+  const library = new Library(join(places.dataDirectory, "models"), places.bundled);
+  const found = await library.find({ name, version: config?.version, digest: config?.digest });
+  if (found !== undefined) return { directory: found.directory, manifest: found.manifest };
+  const { models, broken } = await library.list();
+  const known = [...new Set(models.map((model) => `${model.manifest.name} ${model.manifest.version}`))].sort();
+  const unusable = broken.map((one) => ` ${one.directory} can not be used: ${one.reason}`).join("");
+  return {
+    message: `there is no model "${name}"${config?.version === undefined ? "" : ` with version ${config.version}`}`,
+    hint: `Known: ${known.length > 0 ? known.join(", ") : "none"}. Add one with: holdfast models add FILE.onnx, or give models.${name}.directory.${unusable}`,
+  };
 }

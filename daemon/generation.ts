@@ -8,7 +8,7 @@ import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
-import { type FoundModel, findModel } from "./find-model.ts";
+import { type FindModel, type FoundModel, findModel } from "./find-model.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import type { Store } from "./store/store.ts";
@@ -47,14 +47,19 @@ export interface Places {
 }
 
 /** Checks what the schemas can not know: models and their inputs, units, expressions. Throws ConfigInvalid with all mistakes. */
-export function prepare(loaded: LoadedConfig, places: Places): Prepared {
-  const { problems, prepared } = check(loaded, places);
+export async function prepare(loaded: LoadedConfig, places: Places): Promise<Prepared> {
+  const { problems, prepared } = await check(loaded, places);
   if (problems.length > 0 || prepared === undefined) throw new ConfigInvalid(problems);
   return prepared;
 }
 
+interface Checked {
+  readonly problems: Problem[];
+  readonly prepared: Prepared | undefined;
+}
+
 /** The same for `holdfast check-config`: the mistakes as a list. */
-export function check(loaded: LoadedConfig, places: Places): { problems: Problem[]; prepared: Prepared | undefined } {
+export async function check(loaded: LoadedConfig, places: Places): Promise<Checked> {
   const { gateway, generation } = loaded.config;
   const problems: Problem[] = [];
   const agents: PreparedAgent[] = [];
@@ -63,22 +68,25 @@ export function check(loaded: LoadedConfig, places: Places): { problems: Problem
     if (file.inGeneration)
       files.set(file.path, { path: file.path, sha256: file.sha256, source: file.bytes.toString("utf8") });
   }
+  const found = new Map<string, FindModel>();
+  const told = new Set<string>();
+  const modelOf = async (name: string): Promise<FindModel> => {
+    const here = { ...places, baseDirectory: loaded.baseDirectory };
+    const model = found.get(name) ?? (await findModel(name, generation.models[name], here));
+    found.set(name, model);
+    return model;
+  };
   for (const [name, config] of Object.entries(generation.agents)) {
     const plan = planAgent(name, config, (call, unit) => featureUnit(call.fn, unit));
-    const model =
-      config.model === undefined
-        ? undefined
-        : findModel(config.model, generation.models[config.model], { ...places, baseDirectory: loaded.baseDirectory });
+    const model = config.model === undefined ? undefined : await modelOf(config.model);
     if (model !== undefined && !model.ok) {
-      problems.push(
-        loaded.problemAt(
-          model.isOwn
-            ? ["models", config.model as string, ...(model.at === undefined ? [] : [model.at])]
-            : ["agents", name, "model"],
-          model.message,
-          model.hint,
-        ),
-      );
+      const { model: named } = config;
+      const path = model.isOwn
+        ? ["models", String(named), ...(model.at === undefined ? [] : [model.at])]
+        : ["agents", name, "model"];
+      // Agents that share a model share its mistake, where that is the model's own.
+      if (!model.isOwn || !told.has(String(named))) problems.push(loaded.problemAt(path, model.message, model.hint));
+      told.add(String(named));
       continue;
     }
     const compiled = checkAgent(plan, model?.found.manifest, gateway.device, loaded.problemAt, problems);

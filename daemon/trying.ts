@@ -55,7 +55,7 @@ export async function openTrial(
   log: Log,
   live: boolean,
 ): Promise<Trial> {
-  const prepared = prepare(loaded, places);
+  const prepared = await prepare(loaded, places);
   const found = chosenAgent(prepared, agentName);
   const eventClock = new EventClock();
   const clock: Clock = live ? systemClock() : eventClock;

@@ -139,18 +139,23 @@ export class Library {
 /** Reads a model's folder and holds its file, opset and golden vectors against its manifest. */
 export async function checkModel(directory: string): Promise<Manifest> {
   const manifest = await readManifest(directory);
-  const bytes = await readOrMissing(join(directory, MODEL_FILE));
-  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-  if (digest !== manifest.digest || bytes.byteLength !== manifest.sizeBytes) {
-    const found = `It has ${digest} and ${bytes.byteLength} bytes, the manifest says ${manifest.digest} and ${manifest.sizeBytes}.`;
-    throw new ModelError("MODEL_DIGEST", { found });
-  }
-  const { opset } = readOnnx(bytes);
+  const { opset } = readOnnx(await readModelFile(directory, manifest));
   if (manifest.opset !== undefined && manifest.opset !== opset) {
     throw new ModelError("MODEL_SHAPE", { found: `The file has opset ${opset}, the manifest says ${manifest.opset}.` });
   }
   await checkGolden(join(directory, manifest.golden));
   return manifest;
+}
+
+/** The bytes of a model's file, when they are those that its manifest names. */
+export async function readModelFile(directory: string, manifest: Manifest): Promise<Buffer> {
+  const path = join(directory, MODEL_FILE);
+  const bytes = await readOrMissing(path);
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  if (digest === manifest.digest && bytes.byteLength === manifest.sizeBytes) return bytes;
+  const found = `${path} has ${digest} and ${bytes.byteLength} bytes, its manifest says ${manifest.digest} and ${manifest.sizeBytes}.`;
+  const hint = "The file was changed or cut short: bring it again, or draft a new manifest.";
+  throw new ModelError("MODEL_DIGEST", { found }, { hint });
 }
 
 async function checkGolden(path: string): Promise<void> {

@@ -24,22 +24,22 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
       "after",
       "\nExample:\n  holdfast check-config /etc/holdfast/holdfast.yaml\n\nExit status 78 when there is a mistake.",
     )
-    .action((file: string, options: Options) => run(async () => checkConfig(file, options, io)));
+    .action((file: string, options: Options) => run(() => checkConfig(file, options, io)));
 
-function checkConfig(file: string, options: Options, io: Io): number {
-  const problems = problemsOf(file, options, io);
+async function checkConfig(file: string, options: Options, io: Io): Promise<number> {
+  const problems = await problemsOf(file, options, io);
   if (options.json === true) io.out(`${JSON.stringify({ valid: problems.length === 0, problems })}\n`);
   else if (problems.length === 0) io.out(`${painter(io)("The configuration is valid.", "green")}\n`);
   else io.out(`${problemLines(problems)}${problems.length} mistake${problems.length === 1 ? "" : "s"}\n`);
   return problems.length === 0 ? EXIT_DONE : EXIT_CONFIG;
 }
 
-function problemsOf(file: string, options: Options, io: Io): readonly Problem[] {
+async function problemsOf(file: string, options: Options, io: Io): Promise<readonly Problem[]> {
   const loaded = loadConfig({ file, environment: io.environment });
   if (!loaded.ok) return loaded.problems;
   const dataDirectory =
     options.data === undefined
       ? resolve(loaded.baseDirectory, loaded.config.gateway.store.directory)
       : resolve(options.data);
-  return check(loaded, { dataDirectory, bundled: bundledModels() }).problems;
+  return (await check(loaded, { dataDirectory, bundled: bundledModels() })).problems;
 }

@@ -47,7 +47,7 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
   const named = findConfig(options);
   const file = named ?? bundledExample();
   const fail = deferred<Error>();
-  const { chosen, composed, log } = build(
+  const { chosen, composed, log } = await build(
     file,
     { ...options, ...(named === undefined && options.data === undefined ? { data: ".holdfast" } : {}) },
     io,
@@ -66,15 +66,16 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
   return await leave(composed, why, log);
 }
 
+interface Built {
+  readonly chosen: Chosen;
+  readonly composed: Composed;
+  readonly log: Log;
+}
+
 /** Builds from the file; with --last-good, from the kept copy when the file has mistakes. */
-function build(
-  file: string,
-  options: Options,
-  io: Io,
-  fail: (error: Error) => void,
-): { chosen: Chosen; composed: Composed; log: Log } {
+async function build(file: string, options: Options, io: Io, fail: (error: Error) => void): Promise<Built> {
   try {
-    return compositionOf(choose(file, options, io, []), file, io, fail);
+    return await compositionOf(choose(file, options, io, []), file, io, fail);
   } catch (error) {
     if (!(error instanceof ConfigInvalid) || options.lastGood !== true) throw error;
     const dataDirectory =
@@ -84,7 +85,7 @@ function build(
       io.err(`holdfast: no configuration that worked is kept in ${dataDirectory}; --data names another folder\n`);
       throw error;
     }
-    return compositionOf(
+    return await compositionOf(
       choose(kept.file, { ...options, data: dataDirectory }, io, error.problems, kept.baseDirectory),
       file,
       io,
@@ -116,16 +117,11 @@ function choose(file: string, options: Options, io: Io, problems: readonly Probl
   return { loaded, dataDirectory, problems };
 }
 
-function compositionOf(
-  chosen: Chosen,
-  file: string,
-  io: Io,
-  fail: (error: Error) => void,
-): { chosen: Chosen; composed: Composed; log: Log } {
+async function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error: Error) => void): Promise<Built> {
   const { level } = chosen.loaded.config.gateway.log;
   const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level);
   const { loaded, dataDirectory, problems } = chosen;
-  const composed = compose({
+  const composed = await compose({
     loaded,
     dataDirectory,
     environment: io.environment,
