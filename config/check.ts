@@ -34,6 +34,6 @@ export function check(value: Record<string, unknown>): { config?: Config; findin
 }
 
 function split(all: z.infer<typeof rootSchema>): Config {
-  const { agents, models, tools, policy, ...gateway } = all;
-  return { gateway, generation: { agents, models, tools, policy } };
+  const { agents, models, tools, policy, policyTests, ...gateway } = all;
+  return { gateway, generation: { agents, models, tools, policy, policyTests } };
 }

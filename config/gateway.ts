@@ -2,6 +2,10 @@ import { z } from "zod";
 import { busSchema } from "./bus.ts";
 import { described, secret } from "./described.ts";
 
+/** What a gateway may do, from the least to the most. */
+export const modes = ["observe", "dryRun", "approve", "auto"] as const;
+export type Mode = (typeof modes)[number];
+
 const bytes = z.number().int().positive();
 const name = z.string().regex(/^[A-Za-z0-9][\w.-]*$/);
 
@@ -16,7 +20,19 @@ export const personSchema = z.strictObject({
     "SHA-256 of their token, in hex.",
     "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
   ),
-  publicKey: described(z.string().optional(), "Their Ed25519 key, in base64.", "MCowBQYDK2VwAyEA"),
+  publicKey: described(
+    z.string().min(1).optional(),
+    "Their Ed25519 key: base64 of the DER form (SubjectPublicKeyInfo), for approvals that are signed elsewhere.",
+    "MCowBQYDK2VwAyEA",
+  ),
+  mail: described(
+    z
+      .string()
+      .regex(/^[^@\s]+@[^@\s]+$/)
+      .optional(),
+    "Where mail reaches them.",
+    "maria@plant.example",
+  ),
 });
 
 const queueLength = z.number().int().positive().default(4096);
@@ -38,7 +54,7 @@ export const gatewaySchema = z.strictObject({
   ),
   people: described(
     z.record(name, personSchema).default({}),
-    "Who may act on this gateway. Checked now; there is nothing to approve yet.",
+    "Who may act on this gateway: switch, stop, release, approve. While nobody is named, the user that runs the daemon and root may.",
     {
       maria: { roles: ["operator"] },
     },
@@ -140,6 +156,11 @@ export const gatewaySchema = z.strictObject({
         name,
         z.strictObject({
           path: described(z.string().regex(/^\//), "Absolute path of the program.", "/usr/local/bin/valve"),
+          workingDirectory: described(
+            z.string().regex(/^\//).optional(),
+            "Where it runs; default: /.",
+            "/var/lib/valve",
+          ),
           arguments: described(
             z.array(z.string()).default([]),
             "Its fixed arguments; {name} is replaced by a tool's argument.",
@@ -148,7 +169,7 @@ export const gatewaySchema = z.strictObject({
         }),
       )
       .default({}),
-    "Programs that tools may run. Checked now; nothing is run yet.",
+    "Programs that tools may run: without a shell, with an empty environment.",
     { valve: { path: "/usr/local/bin/valve", arguments: ["--close", "{valve}"] } },
   ),
   endpoints: described(
@@ -162,11 +183,16 @@ export const gatewaySchema = z.strictObject({
             "File with the bearer token, or the name of a credential.",
             "hook.token",
           ),
-          privateAddress: described(z.boolean().default(false), "The address may be one of a private network.", false),
+          privateAddress: described(
+            z.boolean().default(false),
+            "The address may be one of this machine or of a private network.",
+            false,
+          ),
+          caFile: described(z.string().optional(), "Certificates that sign the server's.", "ca.pem"),
         }),
       )
       .default({}),
-    "Web addresses that tools may call. Checked now; nothing is called yet.",
+    "Web addresses that tools may call.",
     { alerts: { url: "https://alerts.example/hook", secretFile: "hook.token" } },
   ),
   limits: described(
@@ -174,16 +200,37 @@ export const gatewaySchema = z.strictObject({
       .strictObject({
         effectsPerMinute: described(
           z.number().int().positive().default(60),
-          "A ceiling over all effects of all tools, per minute.",
+          "A ceiling over all effects of all tools in any minute; notifications do not count.",
           60,
         ),
       })
       .prefault({}),
-    "Limits that no generation can widen. Checked now; there are no effects yet.",
+    "Limits that no generation can widen.",
+  ),
+  mail: described(
+    z
+      .strictObject({
+        host: described(z.string().min(1), "The mail server.", "mail.plant.example"),
+        port: described(z.number().int().min(1).max(65535).default(587), "Its port.", 587),
+        security: described(
+          z.enum(["starttls", "tls", "none"]).default("starttls"),
+          "How the connection is protected; none only for a server on this machine.",
+          "starttls",
+        ),
+        username: described(z.string().optional(), "The user to log in as.", "holdfast"),
+        passwordFile: described(
+          z.string().optional(),
+          "File with this user's password, or the name of a credential.",
+          "mail.password",
+        ),
+        from: described(z.string().regex(/^[^@\s]+@[^@\s]+$/), "The sender's address.", "holdfast@plant.example"),
+      })
+      .optional(),
+    "The server by which tools send mail.",
   ),
   mode: described(
-    z.enum(["observe", "dryRun", "approve", "auto"]).default("observe"),
-    "What the gateway may do. Only observe works in this version.",
+    z.enum(modes).optional(),
+    "The most that this gateway may do, whatever people say. Without it `holdfast mode` decides, and a fresh gateway observes.",
     "observe",
   ),
   log: described(

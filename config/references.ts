@@ -115,10 +115,6 @@ function gatewayFindings(gateway: GatewayConfig): Finding[] {
   for (const [name, endpoint] of Object.entries(gateway.endpoints)) {
     found.push(...credentialsInUrl(["endpoints", name, "url"], endpoint.url, "secretFile"));
   }
-  if (gateway.mode !== "observe") {
-    const message = `mode ${gateway.mode} comes with actions: this version decides and records, and acts on nothing`;
-    found.push(atValue(["mode"], message, "Use mode: observe, or leave the key out."));
-  }
   const { ballastBytes, maxBytes } = gateway.store;
   if (ballastBytes * 2 > maxBytes) {
     found.push(

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { agentSchema } from "./agents.ts";
 import { described } from "./described.ts";
 import { modelSchema } from "./models.ts";
-import { policyRuleSchema } from "./policy.ts";
+import { policyRuleSchema, policyTestSchema } from "./policy.ts";
 import { toolSchema } from "./tools.ts";
 
 const name = z.string().regex(/^[A-Za-z0-9][\w.-]*$/);
@@ -16,17 +16,18 @@ export const releaseSchema = z.strictObject({
   models: described(z.record(name, modelSchema).default({}), "The models that agents name.", {
     "pump-anomaly": { directory: "./models/pump-anomaly" },
   }),
-  tools: described(
-    z.record(name, toolSchema).default({}),
-    "What rules may use. Checked and recorded now; nothing is done yet.",
-    {
-      tell: { kind: "notify" },
-    },
-  ),
+  tools: described(z.record(name, toolSchema).default({}), "What rules may use.", {
+    tell: { kind: "notify" },
+  }),
   policy: described(
     z.array(policyRuleSchema).default([]),
-    "What may be done by whom. Checked now; nothing is done yet.",
+    "What may be done by whom. What no rule permits is not done, but notifications; any forbid wins.",
     [{ id: "no-stops-at-night", effect: "forbid", tools: ["stop-pump"] }],
+  ),
+  policyTests: described(
+    z.array(policyTestSchema).default([]),
+    "Cases that the policy has to decide as expected: one that fails refuses the whole configuration.",
+    [{ action: { tool: "stop-pump" }, expect: "forbid" }],
   ),
 });
 export type ReleaseConfig = z.infer<typeof releaseSchema>;

@@ -2,6 +2,37 @@ import { z } from "zod";
 import { described } from "./described.ts";
 
 const seconds = z.number().positive();
+const level = z.string().min(1);
+
+const interlocksSchema = z.strictObject({
+  requires: described(
+    z
+      .array(
+        z.strictObject({
+          topic: described(level, "Where the reading comes from; {name} is an argument.", "plant/{pump}/pressure"),
+          when: described(z.string().min(1), "A CEL condition over `payload` that has to hold.", "payload.bar < 6"),
+          maxAgeSeconds: described(seconds, "How old the reading may be, in seconds; an older one is a no.", 10),
+        }),
+      )
+      .default([]),
+    "Readings that have to say yes at the moment of the effect.",
+    [{ topic: "plant/{pump}/pressure", when: "payload.bar < 6", maxAgeSeconds: 10 }],
+  ),
+  exclusive: described(
+    z
+      .strictObject({
+        group: described(level, "Tools that name the same group exclude each other's targets.", "water-main"),
+        holdSeconds: described(
+          z.number().min(0).default(0),
+          "How long after an action on one target another target is still refused, in seconds.",
+          60,
+        ),
+      })
+      .optional(),
+    "At most one target of a group at a time.",
+    { group: "water-main", holdSeconds: 60 },
+  ),
+});
 
 const common = {
   class: described(
@@ -14,15 +45,48 @@ const common = {
     "The effect leads to the safe state: it needs no approval.",
     true,
   ),
+  target: described(
+    level.optional(),
+    "What an action is about, of its arguments: limits and interlocks count by it. Default: the topic of an mqtt tool, else the tool as a whole.",
+    "{pump}",
+  ),
   idempotent: described(z.boolean().default(false), "Doing it twice is the same as doing it once.", true),
   timeoutSeconds: described(seconds.default(5), "How long one try may take, in seconds.", 2),
   executeWithinSeconds: described(seconds.default(30), "After this it is not done any more, in seconds.", 10),
+  approveWithinSeconds: described(
+    seconds.default(900),
+    "How long a proposal waits for a yes, in seconds; then it is denied.",
+    900,
+  ),
+  retries: described(
+    z.number().int().min(0).max(10).default(2),
+    "How often an idempotent tool is tried again; others never are.",
+    2,
+  ),
+  breaker: described(
+    z
+      .strictObject({
+        failures: described(z.number().int().positive().default(5), "Failures in a row that open the breaker.", 5),
+        openSeconds: described(seconds.default(30), "How long the tool then rests, in seconds.", 30),
+      })
+      .prefault({}),
+    "A tool that keeps failing rests for a while.",
+  ),
+  interlocks: described(interlocksSchema.optional(), "What has to be so at the moment of the effect."),
   limits: described(
     z
       .strictObject({
-        perMinute: described(z.number().positive().optional(), "At most so many a minute.", 6),
-        perTargetPerHour: described(z.number().positive().optional(), "At most so many an hour for one target.", 10),
-        minimumSecondsBetween: described(z.number().min(0).optional(), "At least so long between two, in seconds.", 5),
+        perMinute: described(z.number().int().positive().optional(), "At most so many in any minute.", 6),
+        perTargetPerHour: described(
+          z.number().int().positive().optional(),
+          "At most so many in any hour for one target.",
+          10,
+        ),
+        minimumSecondsBetween: described(
+          z.number().min(0).optional(),
+          "At least so long between two for one target, in seconds.",
+          5,
+        ),
       })
       .optional(),
     "How often it may be used.",
@@ -49,8 +113,8 @@ export const toolSchema = z.discriminatedUnion("kind", [
   described(
     z.strictObject({
       kind: z.literal("mqtt"),
-      topic: described(z.string(), "The command's topic; {name} is an argument.", "plant/{pump}/command"),
-      payload: described(named.default({}), "The command's payload.", { cmd: "stop" }),
+      topic: described(level, "The command's topic; {name} is an argument.", "plant/{pump}/command"),
+      payload: described(named.default({}), "The command's payload; {name} is an argument.", { cmd: "stop" }),
       payloadId: described(
         z.enum(["_id", "none"]).default("_id"),
         "Whether the payload carries the idempotency key.",
@@ -64,7 +128,8 @@ export const toolSchema = z.discriminatedUnion("kind", [
     z.strictObject({
       kind: z.literal("webhook"),
       endpoint: described(z.string(), "The endpoint's name in the gateway's file.", "alerts"),
-      body: described(named.default({}), "The request's body.", { text: "hot" }),
+      method: described(z.enum(["POST", "PUT", "PATCH"]).default("POST"), "The request's method.", "POST"),
+      body: described(named.default({}), "The request's body, sent as JSON; {name} is an argument.", { text: "hot" }),
       ...common,
     }),
     "A call of a web address.",
@@ -82,6 +147,11 @@ export const toolSchema = z.discriminatedUnion("kind", [
       kind: z.literal("notify"),
       to: described(z.array(z.string()).default([]), "People to tell, by name.", ["maria"]),
       via: described(z.enum(["log", "journal", "mail", "webhook"]).default("log"), "How they are told.", "log"),
+      endpoint: described(
+        z.string().optional(),
+        "With via: webhook, the endpoint's name in the gateway's file.",
+        "alerts",
+      ),
       ...common,
       class: described(
         z.enum(["notify", "reversible", "consequential", "critical"]).default("notify"),
@@ -102,8 +172,14 @@ export const toolSchema = z.discriminatedUnion("kind", [
   described(
     z.strictObject({
       kind: z.literal("query"),
-      topic: described(z.string().optional(), "Topic of an MQTT request.", "plant/{pump}/get"),
-      endpoint: described(z.string().optional(), "Endpoint of an HTTP GET.", "tariff"),
+      topic: described(level.optional(), "Topic of an MQTT request; {name} is an argument.", "plant/{pump}/get"),
+      replyTopic: described(level.optional(), "Where the answer comes.", "plant/{pump}/get/reply"),
+      payload: described(named.default({}), "The request's payload.", { want: "state" }),
+      endpoint: described(
+        z.string().optional(),
+        "Endpoint of an HTTP GET, by its name in the gateway's file.",
+        "tariff",
+      ),
       freshForSeconds: described(seconds.default(60), "How long an answer may be used again, in seconds.", 60),
       ...common,
     }),

@@ -89,7 +89,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       const generation = prepared.digest.slice(0, 16);
       const { address } = bus.status();
       const { ordinal: epoch } = store.epoch();
-      log.info({ event: "ready", bus: address, data: dataDirectory, mode: gateway.mode, generation, epoch }, "ready");
+      log.info(
+        { event: "ready", bus: address, data: dataDirectory, mode: gateway.mode ?? "observe", generation, epoch },
+        "ready",
+      );
     },
     stop: async () => {
       isReady = false;

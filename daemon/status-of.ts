@@ -31,7 +31,7 @@ export function statusOf(running: Running): Status {
   const { kind, address, connected, reason, heldAcknowledgements } = bus.status();
   return {
     version: version(),
-    mode: gateway.mode,
+    mode: gateway.mode ?? "observe",
     latched: false,
     ready: running.isReady,
     uptimeSeconds: Math.round(running.uptimeMs / 100) / 10,

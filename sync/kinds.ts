@@ -19,6 +19,7 @@ export const recordKinds = {
   chainHead: 13,
   feedback: 14,
   profile: 15,
+  proposal: 16,
 } as const;
 
 export type RecordKind = keyof typeof recordKinds;

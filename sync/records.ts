@@ -10,6 +10,9 @@ const hex16 = z.string().regex(/^[0-9a-f]{16}$/);
 const scalar = z.union([z.number(), z.string(), z.boolean(), z.null()]);
 const answerValue = z.union([scalar, z.array(z.union([z.number(), z.null()]))]);
 
+/** Only the fields with a name: a loose schema also has "any other". */
+type Named<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
+
 /** What every record says first. A reader keeps the fields it does not know: the schemas are loose on purpose. */
 function record<K extends Kind, S extends z.ZodRawShape>(kind: K, shape: S) {
   return z.looseObject({ v: z.literal(1), kind: z.literal(kind), id: z.uuid(), ...shape });
@@ -29,6 +32,10 @@ export const decisionSchema = record("decision", {
   model: z.object({ name: z.string(), version: z.number().int(), digest: hex16 }).optional(),
   inputs: z.record(z.string(), scalar),
   fields: z.record(z.string(), scalar).optional(),
+  /** Answers of queries that rules could see. */
+  queries: z.record(z.string(), z.unknown()).optional(),
+  /** Names of inputs and fields that are never shown outside. */
+  private: z.array(z.string()).optional(),
   window: z.object({ coverage: z.number(), count: z.number().int() }).optional(),
   state: z.record(z.string(), z.unknown()).optional(),
   answer: z.record(z.string(), answerValue).optional(),
@@ -46,33 +53,111 @@ export const decisionSchema = record("decision", {
   clock: z.string(),
 });
 
+/** On the boot's clock, which counts within a boot, and as wall time, for people and for later boots. */
 const deadline = z.object({ bootMs: z.number(), wallMs });
+export type Deadline = z.infer<typeof deadline>;
 
-export const intentSchema = record("intent", {
-  decision: z.uuid(),
+export const actionClasses = ["notify", "reversible", "consequential", "critical"] as const;
+export type ActionClass = (typeof actionClasses)[number];
+
+/** What the policy says of an action; deny: no rule permits it. */
+export const policyEffects = ["permit", "requireApproval", "forbid", "deny"] as const;
+export type PolicyEffect = (typeof policyEffects)[number];
+
+const actionValue = z.union([z.string(), z.number(), z.boolean()]);
+
+/** What proposals and intents say alike. */
+const action = {
+  /** Left out: a person proposed it. */
+  decision: z.uuid().optional(),
+  /** The person who proposed it; left out: a rule did. */
+  by: z.string().optional(),
+  agent: z.string(),
+  key: z.string(),
   rule: z.string(),
   tool: z.string(),
-  arguments: z.record(z.string(), z.unknown()),
-  class: z.enum(["notify", "reversible", "consequential", "critical"]),
-  verdict: z.object({ effect: z.string(), rules: z.array(z.string()) }),
+  target: z.string(),
+  arguments: z.record(z.string(), actionValue),
+  /** Names of arguments that come from private fields: never shown outside. */
+  private: z.array(z.string()).optional(),
+  class: z.enum(actionClasses),
+  verdict: z.object({ effect: z.enum(policyEffects), rules: z.array(z.string()) }),
+  /** The first 16 digits of the policy's digest. */
+  policy: hex16,
   executeBefore: deadline,
   idempotencyKey: z.string(),
+  /** The whole path, with the tool left out. */
+  dryRun: z.literal(true).optional(),
+};
+
+/** An action that did not become an intent at once: refused with its reason, or waiting for a person. */
+export const proposalSchema = record("proposal", {
+  ...action,
+  state: z.enum(["denied", "suppressed", "limited", "awaitingApproval"]),
+  reason: z.string().optional(),
+  approveBefore: deadline.optional(),
+  /** How many different people have to say yes. */
+  needs: z.number().int().optional(),
+  /** SHA-256 of what a yes is given to. */
+  hash: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .optional(),
+  /** What the policy saw, to be asked again when the yes comes. */
+  context: z.record(z.string(), z.unknown()).optional(),
 });
+export type Proposal = Named<z.infer<typeof proposalSchema>>;
+
+export const intentSchema = record("intent", {
+  ...action,
+  /** The proposal that it was, when people had to say yes: the action goes on under the proposal's id. */
+  proposal: z.uuid().optional(),
+});
+export type Intent = Named<z.infer<typeof intentSchema>>;
+
+/** The steps of an action's life after it was proposed. */
+export const actionStates = [
+  "denied",
+  "suppressed",
+  "limited",
+  "awaitingApproval",
+  "intended",
+  "sent",
+  "acknowledged",
+  "verified",
+  "unverified",
+  "failed",
+  "expired",
+  "unknown",
+  "dryRun",
+] as const;
+export type ActionState = (typeof actionStates)[number];
 
 export const outcomeSchema = record("outcome", {
+  /** The action: the intent's id, or that of the proposal that it was. */
   intent: z.uuid(),
-  state: z.string(),
+  state: z.enum(actionStates),
   reason: z.string().optional(),
+  /** Since the proposal. */
   latencyMs: z.number().optional(),
+  attempt: z.number().int().optional(),
   readback: z.unknown().optional(),
+  /** The step after which nothing more comes. */
+  final: z.literal(true).optional(),
+  by: z.string().optional(),
 });
+export type Outcome = Named<z.infer<typeof outcomeSchema>>;
 
 export const approvalSchema = record("approval", {
   proposal: z.string(),
-  decision: z.enum(["approved", "rejected", "expired"]),
+  /** refused: the answer did not count, and why. */
+  decision: z.enum(["approved", "rejected", "expired", "refused"]),
   by: z.string().optional(),
+  reason: z.string().optional(),
+  signature: z.string().optional(),
   at: wallMs,
 });
+export type Approval = Named<z.infer<typeof approvalSchema>>;
 
 export const modeSchema = record("mode", {
   scope: z.string(),
@@ -178,15 +263,13 @@ export const recordSchemas = {
   chainHead: chainHeadSchema,
   feedback: feedbackSchema,
   profile: profileSchema,
+  proposal: proposalSchema,
 } as const satisfies Record<Kind, z.ZodType>;
 
 export type RecordKind = keyof typeof recordSchemas;
 
 /** A decision as its line in the log says it: what is usual is left out, since there are many. */
 export type DecisionOnDisk = Named<z.infer<typeof decisionSchema>>;
-
-/** Only the fields with a name: a loose schema also has "any other". */
-type Named<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
 
 /** A decision with everything said. */
 export interface Decision extends Omit<DecisionOnDisk, "arm" | "rules" | "source" | "clock" | "bootMs"> {

@@ -33,7 +33,7 @@ describe("loading", () => {
 
   it("tells every mistake at once, in the order of the file", () => {
     const problems = problemsOf(
-      loadText("device: { nmae: x }\nstore: { maxBytes: 1 }\nmode: auto\nmodels: { m: { lane: slow } }\n"),
+      loadText("device: { nmae: x }\nstore: { maxBytes: 1 }\nmode: autoo\nmodels: { m: { lane: slow } }\n"),
     );
     expect(problems.map((one) => one.path)).toEqual(["device.nmae", "store.maxBytes", "mode", "models.m.lane"]);
   });

@@ -44,6 +44,7 @@ test("numbers of kinds stay what they were", () => {
     chainHead: 13,
     feedback: 14,
     profile: 15,
+    proposal: 16,
   });
   for (const [name, code] of Object.entries(recordKinds)) expect(kindName(code)).toBe(name);
   expect(kindName(99)).toBeUndefined();
