@@ -6,6 +6,8 @@ export interface LogFields {
   part?: string;
   agent?: string;
   key?: string;
+  tool?: string;
+  id?: string;
   model?: string;
   version?: number | string;
   topic?: string;
