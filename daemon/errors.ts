@@ -14,6 +14,15 @@ export const daemonErrors = {
   INPUT_FILE: "The input file can not be used.",
   BROKER_UNREACHABLE: "The broker can not be reached.",
   CHAIN_BROKEN: "The log's hash chain does not fit its rows.",
+  LATCH_NONCE: "The latch that is set is another one than the one to be released.",
+  LATCH_NOT_RELEASED: "The latch could not be released: effects are still stopped.",
+  NOT_STOPPED: "Nothing shows that effects are stopped.",
+  MODE_CEILING: "The gateway's file allows no more than its own mode.",
+  MODE_SCOPE: "No agent or tool has this name.",
+  MODE_NOT_KEPT: "The change could not be written down.",
+  NOT_ALLOWED: "This person may not do that.",
+  PERSON_UNKNOWN: "Nobody is known by this token or signature.",
+  REQUEST_INVALID: "The request is not one that the daemon understands.",
   NOT_REPRODUCIBLE: "The decision can not be run again with what is stored.",
 } as const;
 
