@@ -24,6 +24,8 @@ export interface LogFields {
   data?: string;
   config?: string;
   mode?: string;
+  person?: string;
+  scope?: string;
   generation?: string;
   epoch?: number;
   pid?: number;
