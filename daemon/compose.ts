@@ -4,9 +4,10 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
-import type { Actions } from "./api/actions.ts";
+import { createActing } from "./act/create-acting.ts";
+import { actionsForPeople } from "./act/for-people.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
-import { pageFilter } from "./api/page-filter.ts";
+import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import { type Authority, createAuthority } from "./authority.ts";
@@ -15,7 +16,6 @@ import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
-import { DaemonError } from "./errors.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
@@ -74,10 +74,18 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       device: gateway.device,
       rememberIds: gateway.store.rememberIds,
     },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
+    {
+      ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
+      random: Math.random,
+      proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
+    },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
+  const { environment } = options;
+  const { acting, commands } = createActing({
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, newId },
+  });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
@@ -86,7 +94,9 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
   const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader, verbs: authority.verbs(noActions) });
+  const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
+  const verbs = authority.verbs(people);
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
   const ready: Component = {
     name: "ready",
     start: async () => {
@@ -111,7 +121,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     library: new Library(join(dataDirectory, "models"), bundledModels()),
   });
   return {
-    parts: [store, latch, modes, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [
+      ...[store, latch, modes, first, acting, inference, runtime, bus, commands, acting.recovery],
+      ...[runtime.ownSources, reader, control, ready],
+    ],
     status,
     prepared,
   };
@@ -191,18 +204,6 @@ interface Answering {
   readonly verbs: Readonly<Record<string, Verb>>;
 }
 
-/** Nothing acts in this process: there is nothing to approve, and nothing on its way. */
-const noActions: Actions = {
-  open: () => [],
-  handoffs: () => [],
-  approve: async () => ({ accepted: false, reason: "noSuchProposal", state: "unknown", given: 0, needs: 0 }),
-  propose: async (_by, tool) => {
-    throw new DaemonError("NO_SUCH_TOOL", { tool });
-  },
-  take: async (id) => ({ id, state: "unknown", reason: "noSuchTask" }),
-  settle: async () => undefined,
-};
-
 /** What commands may ask of the running daemon. */
 function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
@@ -211,6 +212,8 @@ function createControl({ dataDirectory, log, status, watch, reader, verbs: more 
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),
     record: async ({ id }) => (await reader.byId(String(id))) ?? null,
+    actions: (filter) => reader.actions(actionFilter(filter)),
+    actionsOf: (asked) => reader.actionsOf(decisionIds(asked)),
   };
   return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
 }
