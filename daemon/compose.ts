@@ -4,10 +4,13 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
+import { createActing } from "./act/create-acting.ts";
+import { actionsForPeople } from "./act/for-people.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
-import { pageFilter } from "./api/page-filter.ts";
+import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
+import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
@@ -53,6 +56,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const newId = createIds();
   const prepared = await prepare(loaded, { dataDirectory, bundled: bundledModels() });
   const store = createStore(options, clock);
+  const authority = authorityOf(options, clock, store, newId);
+  const { latch, modes } = authority;
   const inference = createInference(gateway, clock, log);
   const door = createDoor({
     gateway,
@@ -69,19 +74,29 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       device: gateway.device,
       rememberIds: gateway.store.rememberIds,
     },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
+    {
+      ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
+      random: Math.random,
+      proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
+    },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
+  const { environment } = options;
+  const { acting, commands } = createActing({
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, newId },
+  });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
   let isReady = false;
   const { usesLastGood } = options;
-  const running = { gateway, prepared, store, inference, runtime, bus, usesLastGood };
+  const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
   const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader });
+  const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
+  const verbs = authority.verbs(people);
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
   const ready: Component = {
     name: "ready",
     start: async () => {
@@ -90,7 +105,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       const { address } = bus.status();
       const { ordinal: epoch } = store.epoch();
       log.info(
-        { event: "ready", bus: address, data: dataDirectory, mode: gateway.mode ?? "observe", generation, epoch },
+        { event: "ready", bus: address, data: dataDirectory, mode: modes.effective(), generation, epoch },
         "ready",
       );
     },
@@ -106,7 +121,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     library: new Library(join(dataDirectory, "models"), bundledModels()),
   });
   return {
-    parts: [store, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [
+      ...[store, latch, modes, first, acting, inference, runtime, bus, commands, acting.recovery],
+      ...[runtime.ownSources, reader, control, ready],
+    ],
     status,
     prepared,
   };
@@ -128,6 +146,19 @@ function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock
   };
   const writerPath = childPath("daemon/store/writer-thread");
   return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
+}
+
+function authorityOf(
+  { loaded, dataDirectory, log }: ComposeOptions,
+  clock: Clock,
+  store: Store,
+  newId: (wallMs: number) => string,
+): Authority {
+  const { gateway, generation } = loaded.config;
+  return createAuthority(
+    { dataDirectory, clock, store, log, newId, ownUid: process.getuid?.() ?? 0 },
+    { gateway, agents: Object.keys(generation.agents), tools: generation.tools },
+  );
 }
 
 function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, clock: Clock): Bus {
@@ -170,15 +201,19 @@ interface Answering {
   readonly status: () => Status;
   readonly watch: Watch;
   readonly reader: Reader;
+  readonly verbs: Readonly<Record<string, Verb>>;
 }
 
 /** What commands may ask of the running daemon. */
-function createControl({ dataDirectory, log, status, watch, reader }: Answering): ControlServer {
+function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
+    ...more,
     status,
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),
     record: async ({ id }) => (await reader.byId(String(id))) ?? null,
+    actions: (filter) => reader.actions(actionFilter(filter)),
+    actionsOf: (asked) => reader.actionsOf(decisionIds(asked)),
   };
   return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
 }

@@ -4,13 +4,16 @@ import type { Problem } from "../config/problems.ts";
 import { generationDigest } from "../config/release.ts";
 import { featureUnit } from "../models/features.ts";
 import type { Library } from "../models/library.ts";
+import { planTool, type ToolPlan } from "./act/tool-plan.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { type FindModel, type FoundModel, findModel } from "./find-model.ts";
+import type { Policy } from "./guard.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { checkPolicy } from "./policy-cases.ts";
 import type { Store } from "./store/store.ts";
 
 /** A file of a generation as it is kept: by its path, its digest and its source text. */
@@ -25,6 +28,8 @@ export interface Prepared {
   readonly digest: string;
   readonly origin: "local";
   readonly agents: readonly PreparedAgent[];
+  readonly policy: Policy;
+  readonly tools: ReadonlyMap<string, ToolPlan>;
   readonly files: readonly GenerationFile[];
   /** What differs by site, and rules can see. It is no part of the generation. */
   readonly device: Device;
@@ -97,11 +102,26 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     }
     if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
   }
-  if (problems.length > 0) return { problems, prepared: undefined };
+  const policy = checkPolicy(loaded, problems);
+  const tools = new Map(
+    Object.entries(generation.tools).map(([name, tool]) => [
+      name,
+      planTool(name, tool, gateway.device, loaded.problemAt, problems),
+    ]),
+  );
+  if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };
   const list = [...files.values()];
   return {
     problems,
-    prepared: { digest: generationDigest(list), origin: "local", agents, files: list, device: gateway.device },
+    prepared: {
+      digest: generationDigest(list),
+      origin: "local",
+      agents,
+      policy,
+      tools,
+      files: list,
+      device: gateway.device,
+    },
   };
 }
 

@@ -9,6 +9,7 @@ export interface LogFields {
   agent?: string;
   key?: string;
   tool?: string;
+  id?: string;
   text?: string;
   model?: string;
   version?: number | string;
@@ -26,6 +27,8 @@ export interface LogFields {
   data?: string;
   config?: string;
   mode?: string;
+  person?: string;
+  scope?: string;
   generation?: string;
   epoch?: number;
   pid?: number;
