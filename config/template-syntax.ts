@@ -16,7 +16,7 @@ export function replacePlaces(text: string, replacement: (name: string) => strin
 /** What is wrong with a topic that becomes one topic when its {names} are filled. */
 export function commandTopicMistake(topic: string): string | undefined {
   const rest = replacePlaces(topic, () => "");
-  if (WILDCARD.test(rest)) return "a command goes to one topic: + and # are for filters";
+  if (WILDCARD.test(rest)) return "this is one topic: + and # are for filters";
   if (/[{}]/.test(rest)) return "a name in braces is of letters, digits and _";
   if (topic.startsWith("$")) return "topics that begin with $ are the broker's own";
   if (rest.includes("\0")) return "a topic has no null character";
