@@ -23,7 +23,7 @@ import type { Log } from "./log.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
-import { statusOf } from "./status-of.ts";
+import { type Running, statusOf } from "./status-of.ts";
 import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
 import { version } from "./version.ts";
@@ -89,30 +89,14 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
-  let isReady = false;
   const { usesLastGood } = options;
-  const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
-  const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
+  const running = { latch, modes, acting, prepared, store, inference, runtime, bus, usesLastGood };
+  const ready = new Ready(log, dataDirectory, running);
+  const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
   const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
   const verbs = authority.verbs(people);
   const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
-  const ready: Component = {
-    name: "ready",
-    start: async () => {
-      isReady = true;
-      const generation = prepared.digest.slice(0, 16);
-      const { address } = bus.status();
-      const { ordinal: epoch } = store.epoch();
-      log.info(
-        { event: "ready", bus: address, data: dataDirectory, mode: modes.effective(), generation, epoch },
-        "ready",
-      );
-    },
-    stop: async () => {
-      isReady = false;
-    },
-  };
   const first = firstGeneration(prepared, {
     store,
     clock,
@@ -128,6 +112,34 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     status,
     prepared,
   };
+}
+
+/** The last part: everything before it has started. */
+class Ready implements Component {
+  readonly name = "ready";
+  readonly #log: Log;
+  readonly #data: string;
+  readonly #running: Pick<Running, "prepared" | "bus" | "store" | "modes">;
+  isReady = false;
+
+  constructor(log: Log, data: string, running: Pick<Running, "prepared" | "bus" | "store" | "modes">) {
+    this.#log = log;
+    this.#data = data;
+    this.#running = running;
+  }
+
+  async start(): Promise<void> {
+    this.isReady = true;
+    const { prepared, bus, store, modes } = this.#running;
+    const generation = prepared.digest.slice(0, 16);
+    const { ordinal: epoch } = store.epoch();
+    const mode = modes.effective();
+    this.#log.info({ event: "ready", bus: bus.status().address, data: this.#data, mode, generation, epoch }, "ready");
+  }
+
+  async stop(): Promise<void> {
+    this.isReady = false;
+  }
 }
 
 /** What the store tells and nobody has to look after. */

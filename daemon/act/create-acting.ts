@@ -1,10 +1,10 @@
-import type { LoadedConfig } from "../../config/load.ts";
 import type { Environment } from "../../config/environment.ts";
-import { openCommandBus } from "../bus/open-bus.ts";
+import type { LoadedConfig } from "../../config/load.ts";
+import type { Authority } from "../authority.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { CommandBusPart } from "../bus/command-bus.ts";
 import { namedFiles } from "../bus/named-files.ts";
-import type { Authority } from "../authority.ts";
+import { openCommandBus } from "../bus/open-bus.ts";
 import type { Clock } from "../clock.ts";
 import type { Prepared } from "../generation.ts";
 import { createJournalLog, type Log } from "../log.ts";
@@ -32,9 +32,8 @@ export function createActing(deps: Deps): { acting: Acting; commands: CommandBus
   const { gateway, generation } = loaded.config;
   const { latch, modes, people } = authority;
   const { baseDirectory } = loaded;
-  const busLog = log.child({ part: "commands" });
   const commands = openCommandBus(
-    { config: gateway.bus, device: gateway.device.name, baseDirectory, environment, log: busLog, clock },
+    { config: gateway.bus, device: gateway.device.name, baseDirectory, environment, log, clock },
     bus,
   );
   const tools = createTools(generation.tools, {
