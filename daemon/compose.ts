@@ -84,7 +84,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const bus = createBus(options, clock);
   const { environment } = options;
   const { acting, commands } = createActing({
-    ...{ loaded, prepared, authority, store, bus, clock, log, environment, newId },
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId },
   });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);

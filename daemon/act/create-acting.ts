@@ -11,6 +11,7 @@ import { createJournalLog, type Log } from "../log.ts";
 import { may } from "../people.ts";
 import type { Store } from "../store/store.ts";
 import { Acting } from "./acting.ts";
+import { Reserve } from "./reserve.ts";
 import { watchedFilters } from "./tool-plan.ts";
 import { createTools } from "./tools/create-tools.ts";
 
@@ -23,12 +24,13 @@ interface Deps {
   readonly clock: Clock;
   readonly log: Log;
   readonly environment: Environment;
+  readonly dataDirectory: string;
   readonly newId: (wallMs: number) => string;
 }
 
 /** What brings proposals into the world, and its own way onto the bus. */
 export function createActing(deps: Deps): { acting: Acting; commands: CommandBusPart } {
-  const { loaded, prepared, authority, store, bus, clock, log, environment, newId } = deps;
+  const { loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId } = deps;
   const { gateway, generation } = loaded.config;
   const { latch, modes, people } = authority;
   const { baseDirectory } = loaded;
@@ -61,6 +63,7 @@ export function createActing(deps: Deps): { acting: Acting; commands: CommandBus
       return person !== undefined && may(person, "approve");
     },
     effectsPerMinute: gateway.limits.effectsPerMinute,
+    reserve: new Reserve(dataDirectory),
   });
   commands.watch(watchedFilters(prepared.tools.values()));
   commands.onReading = acting.heard;
