@@ -1,6 +1,7 @@
 import { agentFindings } from "./agent-references.ts";
 import type { GatewayConfig } from "./gateway.ts";
 import { atValue, type Finding, type Path, suggest } from "./problems.ts";
+import { queryFindings } from "./query-references.ts";
 import type { ReleaseConfig } from "./release.ts";
 import { partOfValue } from "./schema-tree.ts";
 import { clientTopicMistake } from "./topic-syntax.ts";
@@ -31,6 +32,7 @@ export function references(
     ...modelFindings(generation, written),
     ...toolFindings(generation, written),
     ...policyFindings(generation, written),
+    ...queryFindings(generation, written),
   ];
 }
 

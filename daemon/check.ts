@@ -67,8 +67,8 @@ export function checkAgent(
     { list: plan.config.fallback?.do ?? [], path: [...at, "fallback", "do"] },
     { list: plan.config.silence?.do ?? [], path: [...at, "silence", "do"] },
   ];
-  // A fallback or a silence has no answer: what reads one there is a mistake.
-  const withoutAnswer = new Expressions(declarationsOf(plan, undefined, device));
+  // A fallback or a silence has no answer, and nobody was asked: what reads one there is a mistake.
+  const withoutAnswer = new Expressions({ ...declarationsOf(plan, undefined, device), queries: [] });
   for (const { list, path } of actions) {
     const scope = path.includes("rules") ? expressions : withoutAnswer;
     for (const [index, action] of list.entries()) {
@@ -134,6 +134,7 @@ export function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, 
         ...(type === "text" && output.classes !== undefined ? { values: output.classes } : {}),
       };
     }),
+    queries: Object.keys(plan.config.queries ?? {}),
     windowed: plan.config.window !== undefined,
     device,
   };

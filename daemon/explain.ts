@@ -41,6 +41,7 @@ export interface RecordedDecision {
   readonly decidedAt: number;
   readonly inputs: Scalars;
   readonly fields?: Scalars | undefined;
+  readonly queries?: Readonly<Record<string, unknown>> | undefined;
   readonly window?: { readonly coverage: number; readonly count: number } | undefined;
   readonly state?: Readonly<Record<string, unknown>> | undefined;
   readonly answer?: Answer | undefined;
@@ -60,6 +61,7 @@ export function seenBy(rule: string, decision: RecordedDecision, declarations: D
       row: rowOf(declarations.features, decision.inputs),
       coverage: decision.window?.coverage ?? 0,
       windowCount: decision.window?.count ?? 0,
+      queries: decision.queries,
     },
     answer: decision.answer,
     state: stateOf(decision.state?.[rule]),

@@ -219,6 +219,8 @@ export class Expressions {
       const result = purpose === "condition" ? expression.test() : expression.value();
       if (!(result instanceof ExpressionFailure)) continue;
       const { message } = result;
+      // Nor what a question is answered: without an answer its rule does not fire.
+      if (used.some((one) => one.root === "query" && message.includes(`${one.path} has no value`))) continue;
       // What was bound as an error has no place of its own.
       const leaf = used.find((one) => message.startsWith(`${one.path} `));
       const offset = (leaf === undefined ? undefined : checker.used.get(leaf)) ?? result.offset;

@@ -11,6 +11,7 @@ import { ConfigInvalid } from "./errors.ts";
 import { type FindModel, type FoundModel, findModel } from "./find-model.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { type CompiledQueries, checkQueryTools, compileQueries } from "./query-plan.ts";
 import type { Store } from "./store/store.ts";
 
 /** A file of a generation as it is kept: by its path, its digest and its source text. */
@@ -39,6 +40,8 @@ export interface PreparedAgent {
   readonly plan: AgentPlan;
   readonly compiled: CompiledAgent;
   readonly model: FoundModel | undefined;
+  /** Undefined where it asks nothing. */
+  readonly queries?: CompiledQueries | undefined;
 }
 
 export interface Places {
@@ -76,6 +79,9 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     found.set(name, model);
     return model;
   };
+  const { problemAt } = loaded;
+  const ground = { tools: generation.tools, endpoints: gateway.endpoints, device: gateway.device, problemAt };
+  checkQueryTools(generation.tools, (path, message, hint) => void problems.push(problemAt(path, message, hint)));
   for (const [name, config] of Object.entries(generation.agents)) {
     const plan = planAgent(name, config, (call, unit) => featureUnit(call.fn, unit));
     const model = config.model === undefined ? undefined : await modelOf(config.model);
@@ -89,13 +95,14 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
       told.add(String(named));
       continue;
     }
-    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, loaded.problemAt, problems);
+    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, problemAt, problems);
+    const queries = compileQueries(plan, ground, problems);
     if (model !== undefined) {
       const { manifest, manifestText } = model.found;
       const path = `models/${manifest.name}/${manifest.version}/manifest.json`;
       files.set(path, { path, sha256: createHash("sha256").update(manifestText).digest("hex"), source: manifestText });
     }
-    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
+    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found, queries });
   }
   if (problems.length > 0) return { problems, prepared: undefined };
   const list = [...files.values()];

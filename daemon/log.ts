@@ -9,6 +9,7 @@ export interface LogFields {
   model?: string;
   version?: number | string;
   topic?: string;
+  tool?: string;
   source?: string;
   reason?: string;
   count?: number;

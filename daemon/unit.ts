@@ -4,6 +4,7 @@ import { createLatest } from "../models/latest.ts";
 import { createWindows, type Windows } from "../models/windows.ts";
 import { Agent, type Readings } from "./agent.ts";
 import type { AgentPlan } from "./agent-plan.ts";
+import { AgentQuestions } from "./agent-questions.ts";
 import type { DecisionForm } from "./body.ts";
 import type { Clock } from "./clock.ts";
 import { Dedupe } from "./dedupe.ts";
@@ -14,6 +15,7 @@ import { Histogram } from "./histogram.ts";
 import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
+import type { Queries } from "./queries.ts";
 import { Recorder } from "./recorder.ts";
 import { BoundRules, type SavedState } from "./rules.ts";
 import { Settlements } from "./settlements.ts";
@@ -59,6 +61,8 @@ export interface Shared {
   readonly newId: (wallMs: number) => string;
   readonly random: () => number;
   readonly dataDirectory: string;
+  /** Without it questions have no answers. */
+  readonly queries?: Queries | undefined;
 }
 
 /** An agent of the running generation with what belongs to it. */
@@ -206,9 +210,11 @@ function createAgent(ground: Ground, parts: AgentParts): Agent {
     seen: (id: string): void => store.project({ kind: "seenId", agent: number, id }),
     onDurable: settlements.add,
   };
-  const room =
+  const forModel =
     handle === undefined ? () => store.room() : () => Math.min(store.room(), inference.room(plan.priority, handle));
-  return new Agent(
+  const questions = createQuestions(ground);
+  const room = questions === undefined ? forModel : () => Math.min(forModel(), questions.room());
+  const agent = new Agent(
     {
       name: plan.name,
       priority: plan.priority,
@@ -220,8 +226,16 @@ function createAgent(ground: Ground, parts: AgentParts): Agent {
       model: handle,
     },
     ledger,
-    { clock, readings, seen, recorder, watch, answers: inference, room, onRoom: door.wake, journal },
+    { clock, readings, seen, recorder, watch, answers: inference, questions, room, onRoom: door.wake, journal },
   );
+  if (questions !== undefined) questions.onReady = (pass, result) => agent.settled(pass, result);
+  return agent;
+}
+
+function createQuestions({ prepared, shared, ledger }: Ground): AgentQuestions | undefined {
+  const { clock, queries } = shared;
+  if (prepared.queries === undefined || queries === undefined) return undefined;
+  return new AgentQuestions({ clock, queries, ledger }, prepared.queries);
 }
 
 function journaled(values: FieldRow): (number | string | boolean | null)[] {

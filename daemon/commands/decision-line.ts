@@ -24,6 +24,7 @@ export function decisionJson(placed: PlacedDecision): Record<string, unknown> {
     model: decision.model ?? null,
     inputs: decision.inputs,
     ...(decision.fields === undefined ? {} : { fields: decision.fields }),
+    ...(decision.queries === undefined ? {} : { queries: decision.queries }),
     ...(decision.window === undefined ? {} : { window: decision.window }),
     answer: decision.answer ?? null,
     rules: decision.rules,

@@ -91,6 +91,11 @@ function text(
   lines.push("", paint("inputs", "bold"));
   for (const [name, value] of Object.entries(decision.inputs))
     lines.push(`  ${name.padEnd(20)} ${figure(value)} ${units.get(name) ?? ""}`.trimEnd());
+  if (decision.queries !== undefined) {
+    lines.push("", paint("queries", "bold"));
+    for (const [name, value] of Object.entries(decision.queries))
+      lines.push(`  ${name.padEnd(20)} ${safe(JSON.stringify(value), 100)}`);
+  }
   if (decision.answer !== undefined) {
     lines.push("", paint("answer", "bold"));
     for (const [name, value] of Object.entries(decision.answer))
