@@ -80,6 +80,9 @@ const KEPT_CHARS = 256;
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
+/** What says nothing of whether it works. */
+const BESIDE_THE_TOOL: readonly Unanswered[] = ["off", "argument", "stopped"];
+
 const OFF: Answered = { ok: false, reason: "off" };
 const RESTING: Answered = { ok: false, reason: "resting" };
 const BUSY: Answered = { ok: false, reason: "busy" };
@@ -111,7 +114,7 @@ export class Queries {
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const tool of this.#tools.values())
-      for (const [question, one] of tool.underWay) this.#end(tool, question, one, STOPPED, undefined);
+      for (const [question, one] of tool.underWay) this.#end(tool, question, one, STOPPED);
   }
 
   /** What is known at once; else undefined, and `listener` is told later, never before this has returned. */
@@ -146,25 +149,21 @@ export class Queries {
     tool.underWay.set(question, one);
     tool.breaking = tried(tool.breaking);
     // Whatever the tool does: when the time is over, nobody waits any longer.
-    one.timer = setTimeout(
-      () => this.#end(tool, question, one, TIMEOUT, false),
-      Math.min(tool.timeoutMs, LONGEST_TIMER_MS),
-    );
+    one.timer = setTimeout(() => this.#end(tool, question, one, TIMEOUT), Math.min(tool.timeoutMs, LONGEST_TIMER_MS));
     void tool.asker.ask(given, tool.timeoutMs, one.stop.signal).then((answer) => {
       if (answer.ok) this.#keep(tool, question, { answer, freshUntilBootMs: nowBootMs + tool.freshMs });
-      this.#end(tool, question, one, answer, answer.ok);
+      this.#end(tool, question, one, answer);
     });
   }
 
-  /** `worked` undefined: it says nothing of the tool. */
-  #end(tool: State, question: string, one: UnderWay, answer: Answered, worked: boolean | undefined): void {
+  #end(tool: State, question: string, one: UnderWay, answer: Answered): void {
     if (tool.underWay.get(question) !== one) return;
     tool.underWay.delete(question);
     clearTimeout(one.timer);
     one.stop.abort();
+    const worked = answer.ok ? true : BESIDE_THE_TOOL.includes(answer.reason) ? undefined : false;
     const rested = tool.breaking.openUntilBootMs !== null;
-    const says = !answer.ok && answer.reason === "argument" ? undefined : worked;
-    tool.breaking = afterTry(tool.breaking, tool.breaker, says, this.#deps.clock.bootMs());
+    tool.breaking = afterTry(tool.breaking, tool.breaker, worked, this.#deps.clock.bootMs());
     const rests = tool.breaking.openUntilBootMs !== null;
     if (rests !== rested) this.#tell(tool, rests, answer);
     for (const listener of one.listeners) listener(answer);

@@ -66,7 +66,9 @@ export function createMqttQuery(config: Query, deps: MqttQueryDeps): MqttQuery {
         };
         void deps.publish(command, gate, signal).then((sent) => {
           // "unknown": it may have come all the same, and then the answer comes.
-          if (sent.kind === "failed") one.end({ ok: false, reason: "unreachable", detail: sent.reason });
+          if (sent.kind !== "failed") return;
+          if (sent.reason === "stopped") one.end(STOPPED);
+          else one.end({ ok: false, reason: "unreachable", detail: sent.reason });
         });
       }),
     heard: ({ topic: on, payload: bytes, retained }) => {
