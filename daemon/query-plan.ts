@@ -9,13 +9,13 @@ import { overlaps } from "./sources/topics.ts";
 
 export type QueryConfig = Extract<ToolConfig, { kind: "query" }>;
 
+type Argument = readonly [name: string, value: Expression | ArgumentValue];
+
 /** A question of an agent. Text in its arguments became expressions. */
 export interface CompiledQuery {
   readonly name: string;
   readonly tool: string;
-  readonly arguments: readonly (readonly [name: string, value: Expression | ArgumentValue])[];
-  /** A private field goes into it: what is answered is private too. */
-  readonly isPrivate: boolean;
+  readonly arguments: readonly Argument[];
 }
 
 export interface CompiledQueries {
@@ -47,22 +47,13 @@ export function compileQueries(plan: AgentPlan, ground: QueryGround, problems: P
     if (tool?.kind !== "query") return [];
     const at: Path = ["agents", plan.name, "queries", name, "arguments"];
     checkNames(at, Object.keys(values), tool, ground.endpoints, say);
-    const given = Object.entries(values).flatMap(([argument, value]): CompiledQuery["arguments"][number][] => {
+    const given = Object.entries(values).flatMap(([argument, value]): Argument[] => {
       if (typeof value !== "string") return [[argument, value]];
       const expression = expressionOf([...at, argument], value, expressions, say);
       return expression === undefined ? [] : [[argument, expression]];
     });
-    const secrets = given.flatMap(([argument, value]) =>
-      typeof value === "object" ? privateIn(value, plan).map((field) => ({ argument, field })) : [],
-    );
-    if (tool.endpoint !== undefined)
-      for (const { argument, field } of secrets)
-        say(
-          [...at, argument],
-          `the field "${field}" is private, and would leave the gateway`,
-          "Ask with something else.",
-        );
-    return [{ name, tool: toolName, arguments: given, isPrivate: secrets.length > 0 }];
+    if (tool.endpoint !== undefined) for (const one of given) checkPrivate(at, one, plan, say);
+    return [{ name, tool: toolName, arguments: given }];
   });
   return { expressions, list };
 }
@@ -97,10 +88,12 @@ function expressionOf(path: Path, source: string, expressions: Expressions, say:
   return undefined;
 }
 
-function privateIn(expression: Expression, plan: AgentPlan): string[] {
-  return plan.fields.flatMap(({ name, isPrivate }) =>
-    isPrivate && expression.reads.has(`event.fields.${name}`) ? [name] : [],
-  );
+function checkPrivate(at: Path, [argument, value]: Argument, plan: AgentPlan, say: Say): void {
+  if (typeof value !== "object") return;
+  for (const { name, isPrivate } of plan.fields) {
+    if (!isPrivate || !value.reads.has(`event.fields.${name}`)) continue;
+    say([...at, argument], `the field "${name}" is private, and would leave the gateway`, "Ask with something else.");
+  }
 }
 
 /** Mistakes of query tools that no schema sees: what would change something, and answers that can not be told apart. */

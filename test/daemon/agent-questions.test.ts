@@ -29,7 +29,7 @@ function questionsOf(texts: Readonly<Record<string, string>> = { tariff: "event.
   const list = Object.entries(texts).map(([name, text]): CompiledQuery => {
     const compiled = expressions.compile(text, "value");
     if (!compiled.ok) throw new Error(compiled.problems[0]?.message);
-    return { name, tool: "ask", arguments: [["x", compiled.expression]], isPrivate: false };
+    return { name, tool: "ask", arguments: [["x", compiled.expression]] };
   });
   const notes: string[] = [];
   const ledger = { note: (what: string) => void notes.push(what) };

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadConfig } from "../../config/load.ts";
+import { privateQueries } from "../../daemon/agent-plan.ts";
 import { check } from "../../daemon/generation.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-queries-"));
@@ -68,18 +69,16 @@ describe("what an agent asks", () => {
       0,
     );
     expect(
-      queries?.list.map(({ name, tool, arguments: given, isPrivate }) => [
+      queries?.list.map(({ name, tool, arguments: given }) => [
         name,
         tool,
-        isPrivate,
         given.map(([argument, value]) => [argument, typeof value === "object" ? value.value() : value]),
       ]),
     ).toEqual([
-      ["room", "room", false, [["room", "r1north"]]],
+      ["room", "room", [["room", "r1north"]]],
       [
         "who",
         "who",
-        false,
         [
           ["door", "d1"],
           ["most", 3],
@@ -133,7 +132,8 @@ describe("what an agent asks", () => {
       tools: { who: { kind: "query", topic: "who/get", replyTopic: "who/got", payload: { badge: "{badge}" } } },
     });
     expect(here.mistakes).toEqual([]);
-    expect(here.prepared?.agents[0]?.queries?.list[0]?.isPrivate).toBe(true);
+    const [agent] = here.prepared?.agents ?? [];
+    expect(agent === undefined ? [] : privateQueries(agent.plan)).toEqual(["who"]);
   });
 
   test("stands in for nothing that the endpoint's URL says", async () => {
