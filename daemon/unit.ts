@@ -305,7 +305,15 @@ function formOf(prepared: PreparedAgent, spec: RuntimeSpec, handle: ModelHandle 
     fieldNames: readsFields(prepared) ? plan.fields.map((field) => field.name) : undefined,
     outputNames: handle?.manifest.outputs.map((output) => output.name) ?? [],
     windowed: plan.config.window !== undefined,
+    privateNames: privateNamesOf(plan),
   };
+}
+
+/** Private fields, and the features that are made from them. */
+function privateNamesOf({ fields, features }: AgentPlan): string[] {
+  const hidden = new Set(fields.filter((field) => field.isPrivate).map((field) => field.name));
+  const made = (features ?? []).filter((feature) => hidden.has(feature.call.field)).map((feature) => feature.name);
+  return [...new Set([...hidden, ...made])];
 }
 
 /** A rule looks at fields that the inputs do not show: they are written down too, so that the decision can be made again. */

@@ -14,6 +14,7 @@ const form = {
   fieldNames: ["f"],
   outputNames: ["score", "label"],
   windowed: true,
+  privateNames: [],
 };
 const newId = createIds();
 
