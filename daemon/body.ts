@@ -46,6 +46,8 @@ export interface DecisionForm {
   readonly fieldNames: readonly string[] | undefined;
   readonly outputNames: readonly string[];
   readonly windowed: boolean;
+  /** Inputs and fields that are never shown outside. */
+  readonly privateNames: readonly string[];
 }
 
 /**
@@ -60,6 +62,7 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
   const inputNames = quotedNames(form.inputNames);
   const fieldNames = form.fieldNames === undefined ? undefined : quotedNames(form.fieldNames);
   const outputNames = quotedNames(form.outputNames);
+  const privateText = form.privateNames.length === 0 ? "" : `,"private":${JSON.stringify(form.privateNames)}`;
   const rulesText = ruleWriter();
   const keyText = cachedQuote();
   return (line) => {
@@ -70,6 +73,7 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
     if (fieldNames !== undefined && line.fields !== undefined)
       text += `,"fields":{${rowText(fieldNames, line.fields)}}`;
     if (line.queries !== undefined) text += `,"queries":${line.queries}`;
+    text += privateText;
     if (form.windowed) text += `,"window":{"coverage":${line.coverage},"count":${line.windowCount}}`;
     if (line.state !== "") text += `,"state":${line.state}`;
     if (line.answer !== undefined) text += `,"answer":{${answerText(outputNames, form.outputNames, line.answer)}}`;

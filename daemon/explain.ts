@@ -1,4 +1,5 @@
 import type { Answer, InputRow } from "../models/inference.ts";
+import { PRIVATE } from "../sync/redact.ts";
 import { type Declarations, NEVER_FIRED_SECONDS, type PassValues, type StateValues } from "./expression-names.ts";
 import { ExpressionFailure, Expressions, type ExpressionValue } from "./expressions.ts";
 
@@ -19,13 +20,20 @@ export interface Seen {
   readonly nowMs: number;
 }
 
-/** Each part of an expression with its value, outermost first. */
-export function explainExpression(source: string, declarations: Declarations, seen: Seen): ExplainedPart[] {
+/** Each part of an expression with its value, outermost first; of parts that read a private name only that they do. */
+export function explainExpression(
+  source: string,
+  declarations: Declarations,
+  seen: Seen,
+  hidden: readonly string[] = [],
+): ExplainedPart[] {
   const expressions = new Expressions(declarations);
   const parts = expressions.parts(source);
   expressions.bind(seen.pass, seen.answer, seen.nowMs);
   expressions.bindState(seen.state);
+  const paths = hidden.flatMap((name) => [`event.fields.${name}`, `features.${name}`, `query.${name}`]);
   return parts.map(({ text, depth, expression }) => {
+    if (paths.some((path) => expression.reads.has(path))) return { text, depth, value: PRIVATE };
     const value = expression.value();
     return value instanceof ExpressionFailure ? { text, depth, error: value.message } : { text, depth, value };
   });

@@ -3,7 +3,7 @@ import type { Inference, ModelHandle } from "../models/inference.ts";
 import { createLatest } from "../models/latest.ts";
 import { createWindows, type Windows } from "../models/windows.ts";
 import { Agent, type Readings } from "./agent.ts";
-import type { AgentPlan } from "./agent-plan.ts";
+import { type AgentPlan, privateQueries } from "./agent-plan.ts";
 import { AgentQuestions } from "./agent-questions.ts";
 import type { DecisionForm } from "./body.ts";
 import type { Clock } from "./clock.ts";
@@ -319,7 +319,16 @@ function formOf(prepared: PreparedAgent, spec: RuntimeSpec, handle: ModelHandle 
     fieldNames: readsFields(prepared) ? plan.fields.map((field) => field.name) : undefined,
     outputNames: handle?.manifest.outputs.map((output) => output.name) ?? [],
     windowed: plan.config.window !== undefined,
+    privateNames: privateNamesOf(plan),
   };
+}
+
+/** Private fields, the features that are made from them, and the questions that they go into. */
+function privateNamesOf(plan: AgentPlan): string[] {
+  const { fields, features } = plan;
+  const hidden = new Set(fields.filter((field) => field.isPrivate).map((field) => field.name));
+  const made = (features ?? []).filter((feature) => hidden.has(feature.call.field)).map((feature) => feature.name);
+  return [...new Set([...hidden, ...made, ...privateQueries(plan)])];
 }
 
 /** A rule looks at fields that the inputs do not show: they are written down too, so that the decision can be made again. */
