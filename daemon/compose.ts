@@ -9,6 +9,7 @@ import { pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import type { Bus } from "./bus/bus.ts";
+import { namedFiles } from "./bus/named-files.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -17,6 +18,7 @@ import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
@@ -61,6 +63,16 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     store,
     pressed: (isHigh) => (isHigh ? bus.pause() : bus.resume()),
   });
+  const asking = openQueries({
+    config: loaded.config,
+    prepared,
+    clock,
+    log,
+    newId,
+    files: namedFiles({ environment: options.environment, baseDirectory: loaded.baseDirectory }),
+    publish: async () => ({ kind: "failed", left: false, reason: "notConnected" }),
+    isOff: () => false,
+  });
   const runtime: Runtime = createRuntime(
     {
       agents: prepared.agents,
@@ -69,7 +81,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       device: gateway.device,
       rememberIds: gateway.store.rememberIds,
     },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
+    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory, queries: asking?.queries },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
@@ -106,7 +118,18 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     library: new Library(join(dataDirectory, "models"), bundledModels()),
   });
   return {
-    parts: [store, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [
+      store,
+      first,
+      inference,
+      ...(asking === undefined ? [] : [asking.queries]),
+      runtime,
+      bus,
+      runtime.ownSources,
+      reader,
+      control,
+      ready,
+    ],
     status,
     prepared,
   };

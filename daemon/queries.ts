@@ -16,6 +16,8 @@ export type Unanswered =
   | "late"
   /** An argument has no value, or one that does not fit. */
   | "argument"
+  /** The bus has no connection. */
+  | "notConnected"
   /** There was no way to the other side. */
   | "unreachable"
   /** The other side said no. */
@@ -81,7 +83,7 @@ const KEPT_CHARS = 256;
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** What says nothing of whether it works. */
-const BESIDE_THE_TOOL: readonly Unanswered[] = ["off", "argument", "stopped"];
+const BESIDE_THE_TOOL: readonly Unanswered[] = ["off", "argument", "notConnected", "stopped"];
 
 const OFF: Answered = { ok: false, reason: "off" };
 const RESTING: Answered = { ok: false, reason: "resting" };

@@ -111,6 +111,15 @@ describe("a tool", () => {
     }
   });
 
+  test("is not blamed for a bus without a connection, nor for arguments that do not fit", async () => {
+    const { asked, ask } = queriesOf();
+    for (let at = 0; at < 20; at += 1) {
+      expect(ask({ at })).toBeUndefined();
+      asked[at]?.fail(at % 2 === 0 ? "notConnected" : "argument");
+      await turn();
+    }
+  });
+
   test("that is switched off is not asked, and what it said before is not used", async () => {
     let isOff = false;
     const { asked, ask } = queriesOf({}, () => isOff);

@@ -1,12 +1,12 @@
 import type { Arguments } from "../../daemon/act/tool.ts";
-import type { Answered, Asker, QueryTool } from "../../daemon/queries.ts";
+import type { Answered, Asker, QueryTool, Unanswered } from "../../daemon/queries.ts";
 
 /** A question that reached the other side, to be answered by the test. */
 export interface Asked {
   readonly given: Arguments;
   readonly signal: AbortSignal;
   answer(value: unknown): void;
-  fail(): void;
+  fail(reason?: Unanswered): void;
 }
 
 /** The other side of a query tool, with what it was asked. */
@@ -19,7 +19,7 @@ export function askedBy(options: Partial<QueryTool> = {}): { tool: QueryTool; as
           given,
           signal,
           answer: (value) => resolve({ ok: true, value, text: JSON.stringify(value) }),
-          fail: () => resolve({ ok: false, reason: "unreachable", detail: "no way" }),
+          fail: (reason = "unreachable") => resolve({ ok: false, reason, detail: "no way" }),
         });
       }),
   };

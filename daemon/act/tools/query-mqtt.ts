@@ -67,8 +67,9 @@ export function createMqttQuery(config: Query, deps: MqttQueryDeps): MqttQuery {
         void deps.publish(command, gate, signal).then((sent) => {
           // "unknown": it may have come all the same, and then the answer comes.
           if (sent.kind !== "failed") return;
-          if (sent.reason === "stopped") one.end(STOPPED);
-          else one.end({ ok: false, reason: "unreachable", detail: sent.reason });
+          const { reason } = sent;
+          if (reason === "stopped" || reason === "notConnected") one.end({ ok: false, reason });
+          else one.end({ ok: false, reason: "unreachable", detail: reason });
         });
       }),
     heard: ({ topic: on, payload: bytes, retained }) => {

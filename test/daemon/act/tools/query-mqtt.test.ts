@@ -71,8 +71,13 @@ describe("a question on the bus", () => {
   });
 
   test("ends when the bus refuses it, when it is broken off, and when its topic can not be made", async () => {
-    const failed: Sent = { kind: "failed", left: false, reason: "notConnected" };
-    expect(await queryOf({}, failed).ask()).toEqual({ ok: false, reason: "unreachable", detail: "notConnected" });
+    const failed = (reason: string): Sent => ({ kind: "failed", left: false, reason });
+    expect(await queryOf({}, failed("notConnected")).ask()).toEqual({ ok: false, reason: "notConnected" });
+    expect(await queryOf({}, failed("noSubscriber")).ask()).toEqual({
+      ok: false,
+      reason: "unreachable",
+      detail: "noSubscriber",
+    });
     expect(await queryOf().ask("a/b")).toMatchObject({ ok: false, reason: "argument" });
     const { ask, stop, hear } = queryOf();
     const asked = ask();
