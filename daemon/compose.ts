@@ -4,21 +4,24 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
+import type { Actions } from "./api/actions.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
 import { pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
+import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
 import { namedFiles } from "./bus/named-files.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
+import { DaemonError } from "./errors.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
-import { openQueries } from "./open-queries.ts";
+import { type OpenedQueries, openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
@@ -55,6 +58,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const newId = createIds();
   const prepared = await prepare(loaded, { dataDirectory, bundled: bundledModels() });
   const store = createStore(options, clock);
+  const authority = authorityOf(options, clock, store, newId);
+  const { latch, modes } = authority;
   const inference = createInference(gateway, clock, log);
   const door = createDoor({
     gateway,
@@ -63,16 +68,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     store,
     pressed: (isHigh) => (isHigh ? bus.pause() : bus.resume()),
   });
-  const asking = openQueries({
-    config: loaded.config,
-    prepared,
-    clock,
-    log,
-    newId,
-    files: namedFiles({ environment: options.environment, baseDirectory: loaded.baseDirectory }),
-    publish: async () => ({ kind: "failed", left: false, reason: "notConnected" }),
-    isOff: () => false,
-  });
+  const asking = createAsking(options, { prepared, clock, newId, modes });
   const runtime: Runtime = createRuntime(
     {
       agents: prepared.agents,
@@ -81,7 +77,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       device: gateway.device,
       rememberIds: gateway.store.rememberIds,
     },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory, queries: asking?.queries },
+    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory, queries: asking.queries },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
@@ -90,10 +86,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const startedMs = clock.bootMs();
   let isReady = false;
   const { usesLastGood } = options;
-  const running = { gateway, prepared, store, inference, runtime, bus, usesLastGood };
+  const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
   const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader });
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs: authority.verbs(noActions) });
   const ready: Component = {
     name: "ready",
     start: async () => {
@@ -102,7 +98,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       const { address } = bus.status();
       const { ordinal: epoch } = store.epoch();
       log.info(
-        { event: "ready", bus: address, data: dataDirectory, mode: gateway.mode ?? "observe", generation, epoch },
+        { event: "ready", bus: address, data: dataDirectory, mode: modes.effective(), generation, epoch },
         "ready",
       );
     },
@@ -120,9 +116,11 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   return {
     parts: [
       store,
+      latch,
+      modes,
       first,
       inference,
-      ...(asking === undefined ? [] : [asking.queries]),
+      asking.queries,
       runtime,
       bus,
       runtime.ownSources,
@@ -153,6 +151,19 @@ function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock
   return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
 }
 
+function authorityOf(
+  { loaded, dataDirectory, log }: ComposeOptions,
+  clock: Clock,
+  store: Store,
+  newId: (wallMs: number) => string,
+): Authority {
+  const { gateway, generation } = loaded.config;
+  return createAuthority(
+    { dataDirectory, clock, store, log, newId, ownUid: process.getuid?.() ?? 0 },
+    { gateway, agents: Object.keys(generation.agents), tools: generation.tools },
+  );
+}
+
 function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, clock: Clock): Bus {
   const { bus: config, device } = loaded.config.gateway;
   return openBus({
@@ -163,6 +174,26 @@ function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, 
     environment,
     log: log.child({ part: "bus" }),
     clock,
+  });
+}
+
+interface Asking {
+  readonly prepared: Prepared;
+  readonly clock: Clock;
+  readonly newId: (wallMs: number) => string;
+  readonly modes: Authority["modes"];
+}
+
+/** What rules may ask of others. */
+function createAsking({ loaded, environment, log }: ComposeOptions, { modes, ...rest }: Asking): OpenedQueries {
+  const { config, baseDirectory } = loaded;
+  return openQueries({
+    ...rest,
+    config,
+    log,
+    files: namedFiles({ environment, baseDirectory }),
+    publish: async () => ({ kind: "failed", left: false, reason: "notConnected" }),
+    isOff: (tool) => modes.isOff("", tool) !== undefined,
   });
 }
 
@@ -193,11 +224,25 @@ interface Answering {
   readonly status: () => Status;
   readonly watch: Watch;
   readonly reader: Reader;
+  readonly verbs: Readonly<Record<string, Verb>>;
 }
 
+/** Nothing acts in this process: there is nothing to approve, and nothing on its way. */
+const noActions: Actions = {
+  open: () => [],
+  handoffs: () => [],
+  approve: async () => ({ accepted: false, reason: "noSuchProposal", state: "unknown", given: 0, needs: 0 }),
+  propose: async (_by, tool) => {
+    throw new DaemonError("NO_SUCH_TOOL", { tool });
+  },
+  take: async (id) => ({ id, state: "unknown", reason: "noSuchTask" }),
+  settle: async () => undefined,
+};
+
 /** What commands may ask of the running daemon. */
-function createControl({ dataDirectory, log, status, watch, reader }: Answering): ControlServer {
+function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
+    ...more,
     status,
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),

@@ -29,11 +29,10 @@ export interface OpenedQueries {
   heard(reading: BusReading): void;
 }
 
-/** The questions of a generation's agents, with the tools that ask them. Undefined where no agent asks anything. */
-export function openQueries(options: OpenQueries): OpenedQueries | undefined {
+/** The questions of a generation's agents, with the tools that ask them. */
+export function openQueries(options: OpenQueries): OpenedQueries {
   const { config, prepared, clock, log, newId, files, publish, isOff, resolve = systemResolve } = options;
   const names = new Set(prepared.agents.flatMap(({ queries }) => queries?.list.map(({ tool }) => tool) ?? []));
-  if (names.size === 0) return undefined;
   const { tools, filters, heard } = createQueryTools(names, config.generation.tools, config.gateway.endpoints, {
     publish,
     resolve,
