@@ -13,6 +13,7 @@ const PLACES: Readonly<Record<string, readonly string[]>> = {
   "node-cron": ["daemon/sources/schedule.ts"],
   "csv-parse": ["daemon/csv.ts"],
   pino: ["daemon/log.ts"],
+  nodemailer: ["daemon/act/tools/mail.ts"],
   commander: ["daemon/commands/"],
   // Reads what an ONNX file says of itself.
   "@bufbuild/protobuf": ["models/onnx-file.ts"],
