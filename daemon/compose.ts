@@ -4,9 +4,11 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
-import type { Actions } from "./api/actions.ts";
+import { createActing } from "./act/create-acting.ts";
+import { actionsForPeople } from "./act/for-people.ts";
+import type { CommandBus } from "./act/tool.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
-import { pageFilter } from "./api/page-filter.ts";
+import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import { type Authority, createAuthority } from "./authority.ts";
@@ -16,7 +18,6 @@ import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
-import { DaemonError } from "./errors.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
@@ -68,7 +69,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     store,
     pressed: (isHigh) => (isHigh ? bus.pause() : bus.resume()),
   });
-  const asking = createAsking(options, { prepared, clock, newId, modes });
+  const asking = createAsking(options, {
+    ...{ prepared, clock, newId, modes },
+    publish: (...given) => commands.publish(...given),
+  });
   const runtime: Runtime = createRuntime(
     {
       agents: prepared.agents,
@@ -77,10 +81,19 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       device: gateway.device,
       rememberIds: gateway.store.rememberIds,
     },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory, queries: asking.queries },
+    {
+      ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
+      random: Math.random,
+      queries: asking.queries,
+      proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
+    },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
+  const { environment } = options;
+  const { acting, commands } = createActing({
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, newId, asking },
+  });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
@@ -89,7 +102,9 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
   const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader, verbs: authority.verbs(noActions) });
+  const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
+  const verbs = authority.verbs(people);
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
   const ready: Component = {
     name: "ready",
     start: async () => {
@@ -115,18 +130,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   });
   return {
     parts: [
-      store,
-      latch,
-      modes,
-      first,
-      inference,
-      asking.queries,
-      runtime,
-      bus,
-      runtime.ownSources,
-      reader,
-      control,
-      ready,
+      ...[store, latch, modes, first, acting, inference, asking.queries, runtime, bus, commands, acting.recovery],
+      ...[runtime.ownSources, reader, control, ready],
     ],
     status,
     prepared,
@@ -182,6 +187,7 @@ interface Asking {
   readonly clock: Clock;
   readonly newId: (wallMs: number) => string;
   readonly modes: Authority["modes"];
+  readonly publish: CommandBus["publish"];
 }
 
 /** What rules may ask of others. */
@@ -192,7 +198,6 @@ function createAsking({ loaded, environment, log }: ComposeOptions, { modes, ...
     config,
     log,
     files: namedFiles({ environment, baseDirectory }),
-    publish: async () => ({ kind: "failed", left: false, reason: "notConnected" }),
     isOff: (tool) => modes.isOff("", tool) !== undefined,
   });
 }
@@ -227,18 +232,6 @@ interface Answering {
   readonly verbs: Readonly<Record<string, Verb>>;
 }
 
-/** Nothing acts in this process: there is nothing to approve, and nothing on its way. */
-const noActions: Actions = {
-  open: () => [],
-  handoffs: () => [],
-  approve: async () => ({ accepted: false, reason: "noSuchProposal", state: "unknown", given: 0, needs: 0 }),
-  propose: async (_by, tool) => {
-    throw new DaemonError("NO_SUCH_TOOL", { tool });
-  },
-  take: async (id) => ({ id, state: "unknown", reason: "noSuchTask" }),
-  settle: async () => undefined,
-};
-
 /** What commands may ask of the running daemon. */
 function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
@@ -247,6 +240,8 @@ function createControl({ dataDirectory, log, status, watch, reader, verbs: more 
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),
     record: async ({ id }) => (await reader.byId(String(id))) ?? null,
+    actions: (filter) => reader.actions(actionFilter(filter)),
+    actionsOf: (asked) => reader.actionsOf(decisionIds(asked)),
   };
   return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
 }

@@ -45,6 +45,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   try: () => import("./try.ts"),
   feed: () => import("./feed.ts"),
   decisions: () => import("./decisions.ts"),
+  actions: () => import("./actions.ts"),
   explain: () => import("./explain.ts"),
   reproduce: () => import("./reproduce.ts"),
   audit: () => import("./audit.ts"),
