@@ -73,8 +73,16 @@ function toolFindings(at: Path, tool: Query, written: Written): Finding[] {
   return found;
 }
 
+/** Each answer may take four kilobytes of every decision's line. */
+const MOST_QUERIES = 16;
+
 function agentFindings(at: Path, agent: AgentConfig, tools: Tools, written: Written): Finding[] {
   const known = written.names(["tools"]);
+  const count = written.names([...at, "queries"]).length;
+  const tooMany =
+    count > MOST_QUERIES
+      ? [atKey([...at, "queries"], `an agent asks at most ${MOST_QUERIES} questions, found ${count}`)]
+      : [];
   const asked = Object.entries(agent.queries ?? {}).flatMap(([name, query]) => {
     const path = [...at, "queries", name, "tool"];
     if (!known.includes(query.tool)) {
@@ -97,5 +105,5 @@ function agentFindings(at: Path, agent: AgentConfig, tools: Tools, written: Writ
         : [],
     ),
   );
-  return [...asked, ...done];
+  return [...tooMany, ...asked, ...done];
 }

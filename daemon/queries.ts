@@ -152,10 +152,11 @@ export class Queries {
     tool.breaking = tried(tool.breaking);
     // Whatever the tool does: when the time is over, nobody waits any longer.
     one.timer = setTimeout(() => this.#end(tool, question, one, TIMEOUT), Math.min(tool.timeoutMs, LONGEST_TIMER_MS));
-    void tool.asker.ask(given, tool.timeoutMs, one.stop.signal).then((answer) => {
+    const answered = (answer: Answered): void => {
       if (answer.ok) this.#keep(tool, question, { answer, freshUntilBootMs: nowBootMs + tool.freshMs });
       this.#end(tool, question, one, answer);
-    });
+    };
+    void tool.asker.ask(given, tool.timeoutMs, one.stop.signal).then(answered);
   }
 
   #end(tool: State, question: string, one: UnderWay, answer: Answered): void {

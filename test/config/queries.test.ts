@@ -79,6 +79,13 @@ describe("a query", () => {
     ]);
   });
 
+  it("is one of a few", () => {
+    const many = Array.from({ length: 17 }, (_, at) => `q${at}: { tool: tariff }`).join(", ");
+    expect(mistakes(whole(good, `    queries: { ${many} }\n`))).toEqual([
+      "agents.pump.queries: an agent asks at most 16 questions, found 17",
+    ]);
+  });
+
   it("is asked by a tool that there is, and that asks", () => {
     const agent = "    queries: { a: { tool: tarif }, b: { tool: alert } }\n";
     expect(mistakes(whole(good, agent))).toEqual([

@@ -27,10 +27,7 @@ export class StillClock implements Clock {
 
 /** A tool's plan as it comes from the configuration; mistakes in it are the test's own. */
 export function planOf(name: string, config: Record<string, unknown>): ToolPlan {
-  const parsed: ToolConfig = toolSchema.parse({
-    ...(config.kind === undefined ? { kind: "mqtt", topic: "plant/{pump}/command" } : {}),
-    ...config,
-  });
+  const parsed: ToolConfig = toolSchema.parse({ ...(config.kind === undefined ? { kind: "mqtt", topic: "plant/{pump}/command" } : {}), ...config });
   const problems: { message: string }[] = [];
   const plan = planTool(
     name,
