@@ -8,6 +8,7 @@ import { openCommandBus } from "../bus/open-bus.ts";
 import type { Clock } from "../clock.ts";
 import type { Prepared } from "../generation.ts";
 import { createJournalLog, type Log } from "../log.ts";
+import type { OpenedQueries } from "../open-queries.ts";
 import { may } from "../people.ts";
 import type { Store } from "../store/store.ts";
 import { Acting } from "./acting.ts";
@@ -26,11 +27,13 @@ interface Deps {
   readonly environment: Environment;
   readonly dataDirectory: string;
   readonly newId: (wallMs: number) => string;
+  /** What is asked on the same bus. */
+  readonly asking: Pick<OpenedQueries, "filters" | "heard">;
 }
 
 /** What brings proposals into the world, and its own way onto the bus. */
 export function createActing(deps: Deps): { acting: Acting; commands: CommandBusPart } {
-  const { loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId } = deps;
+  const { loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId, asking } = deps;
   const { gateway, generation } = loaded.config;
   const { latch, modes, people } = authority;
   const { baseDirectory } = loaded;
@@ -65,7 +68,10 @@ export function createActing(deps: Deps): { acting: Acting; commands: CommandBus
     effectsPerMinute: gateway.limits.effectsPerMinute,
     reserve: new Reserve(dataDirectory),
   });
-  commands.watch(watchedFilters(prepared.tools.values()));
-  commands.onReading = acting.heard;
+  commands.watch([...watchedFilters(prepared.tools.values()), ...asking.filters]);
+  commands.onReading = (reading) => {
+    acting.heard(reading);
+    asking.heard(reading);
+  };
   return { acting, commands };
 }
