@@ -25,7 +25,7 @@ interface Open {
   doubt: NodeJS.Timeout | undefined;
 }
 
-const MOST_UNANSWERED = 100;
+const MOST_UNANSWERED = 1_000;
 const SIGN_OF_LIFE_MS = 5_000;
 
 /** Writes commands straight to the sockets of subscribers, and waits for their acknowledgements. */
