@@ -240,6 +240,20 @@ it("is drained when each client has acknowledged, and cuts off one that does not
   expect(good.client.connected).toBe(true);
 });
 
+it("cuts off a client that did not acknowledge in time and says nothing more", async () => {
+  const { commands, url } = await started();
+  const one = await device(url, "plant/1/set", 1, { keepalive: 0 });
+  one.client.handleMessage = () => {};
+  await commands.publish(command("plant/1/set", "on", { timeoutMs: 50 }), yes, never);
+  await until("the end", () => !one.client.connected);
+  const other = await device(url, "plant/2/set", 1, { keepalive: 1 });
+  // Not acknowledged either, but the library goes on with its pings.
+  other.client.handleMessage = (_, done) => done(new Error("broken"));
+  await commands.publish(command("plant/2/set", "on", { timeoutMs: 50 }), yes, never);
+  await new Promise((resolve) => setTimeout(resolve, 5_500));
+  expect(other.client.connected).toBe(true);
+}, 20_000);
+
 it("is busy while a client does not read, and lets nothing out of its buffers once it is drained", async () => {
   const { commands, url } = await started();
   const socket = connectSocket(Number(new URL(url).port), "127.0.0.1");
