@@ -1,5 +1,16 @@
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  lchownSync,
+  openSync,
+  readSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -131,6 +142,9 @@ export async function syncLatch(path: string): Promise<void> {
 /** Writes it so that it lasts, its name too: for whoever is no daemon and has nothing else to do. */
 export function writeLatchDurably(path: string, note: LatchNote): void {
   writeLatch(path, note);
+  const folder = statSync(dirname(path));
+  // Made by root, it would be one that the daemon can neither read nor release.
+  if (process.geteuid?.() === 0) lchownSync(path, folder.uid, folder.gid);
   fsyncPath(path, "r+");
   fsyncPath(dirname(path), "r");
 }

@@ -131,7 +131,8 @@ export class Latch {
       crashpoint("latch.release.file");
       await syncLatch(this.#path);
     } catch (cause) {
-      throw new DaemonError("LATCH_NOT_RELEASED", { file: this.#path }, { cause });
+      const hint = "Remove what lies there instead of the file, and release again.";
+      throw new DaemonError("LATCH_NOT_RELEASED", { file: this.#path }, { cause, hint });
     }
     this.isLatched(true);
     this.#assertStill(latched, nonce);

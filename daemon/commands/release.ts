@@ -32,6 +32,6 @@ async function asked(options: Options, io: Io, parameters: { readonly nonce?: st
     if (!(cause instanceof DaemonError) || cause.code !== "NOT_RUNNING") throw cause;
     // control.db is the running daemon's alone to write, and it says so too that effects are stopped.
     const hint = "Start the daemon, which stays stopped, and release then.";
-    throw new DaemonError("NOT_RUNNING", cause.detail, { cause, hint });
+    throw new DaemonError("NOT_RUNNING", cause.detail, { cause: cause.cause, hint });
   }
 }

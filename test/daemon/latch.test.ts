@@ -12,7 +12,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Latch, type LatchState } from "../../daemon/latch.ts";
-import { acknowledgementPath, latchPath, readLatch, renderLatch, writeLatch } from "../../daemon/latch-file.ts";
+import {
+  acknowledgementPath,
+  latchPath,
+  parseLatch,
+  readLatch,
+  renderLatch,
+  writeLatch,
+} from "../../daemon/latch-file.ts";
 import { until } from "../support/bus.ts";
 import { FakeControl } from "../support/control.ts";
 
@@ -250,14 +257,12 @@ describe("the latch file", () => {
   });
 
   test("with any bit of any byte flipped means latched", () => {
-    const at = site();
-    const path = latchPath(at.directory);
     const whole = renderLatch(note(false));
+    expect(parseLatch(whole)?.latched).toBe(false);
     for (let at = 0; at < whole.length * 8; at++) {
       const bent = Buffer.from(whole);
       bent[at >> 3] = (bent[at >> 3] ?? 0) ^ (1 << (at & 7));
-      writeFileSync(path, bent);
-      expect(readLatch(path).kind).toBe("unreadable");
+      expect(parseLatch(bent)).toBeUndefined();
     }
   });
 
