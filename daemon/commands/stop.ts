@@ -58,11 +58,20 @@ Example:
 
 async function stop(why: string, options: Options, io: Io): Promise<number> {
   const directory = await stopDirectory(options, io);
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true)
+  if (!isThere(directory))
     throw new DaemonError("NO_DATA", { directory }, { hint: "Name the daemon's data directory with --data." });
   const told = await stopHere(why, directory, options);
   io.out(options.json === true ? `${JSON.stringify(told)}\n` : `${words(told, directory, io)}\n`);
   return told.stopped ? EXIT_DONE : EXIT_FAILED;
+}
+
+function isThere(directory: string): boolean {
+  try {
+    return statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    // Not for this user to see: what follows says so.
+    return true;
+  }
 }
 
 /** Asks the daemon; where it does not answer as it should, whatever the reason, the file does it. */
