@@ -28,8 +28,9 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) => {
       .argument("[name=value...]", "its arguments", argumentOption),
   )
     .addHelpText("after", "\nExample:\n  holdfast tools use stop-pump pump=p1\n\nExit status 1 when it was refused.")
-    .action((tool: string, given: Given | undefined, options: PersonOptions) =>
-      run(() => use(tool, given ?? {}, options, io)),
+    // Without any the library gives an empty list.
+    .action((tool: string, given: Given | readonly [], options: PersonOptions) =>
+      run(() => use(tool, { ...given } as Given, options, io)),
     );
 };
 
