@@ -103,15 +103,11 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       isReady = false;
     },
   };
-  const first = firstGeneration(prepared, {
-    store,
-    clock,
-    log,
-    newId,
-    library: new Library(join(dataDirectory, "models"), bundledModels()),
-  });
+  const library = new Library(join(dataDirectory, "models"), bundledModels());
+  const first = firstGeneration(prepared, { store, clock, log, newId, library });
+  const basis = [authority.first, store, latch, modes];
   return {
-    parts: [store, latch, modes, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [...basis, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
     status,
     prepared,
   };

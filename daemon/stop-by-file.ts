@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type DaemonProcess, findDaemon, isAlive, killDaemon } from "./daemon-process.ts";
-import { acknowledgementPath, type LatchNote, latchPath, readLatch, writeLatchDurably } from "./latch-file.ts";
+import { acknowledgementPath, latchPath, readLatch, writeLatchDurably } from "./latch-file.ts";
+import type { LatchNote } from "./latch-note.ts";
 
 /** The daemon looks at the file ten times a second; more than a short while means that it hangs. */
 const WAIT_MS = 3000;

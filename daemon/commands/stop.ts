@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { callAsPerson } from "../api/control-client.ts";
 import { DaemonError, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import type { LatchState } from "../latch.ts";
-import { fitting } from "../latch-file.ts";
+import { fitting } from "../latch-note.ts";
 import { type Stopped, stopByFile } from "../stop-by-file.ts";
 import { painter, safe } from "./format.ts";
 import type { Io, RunVerb } from "./io.ts";

@@ -1,9 +1,10 @@
 // A small daemon that has only a latch: starts, does one thing, tells so, and ends; or dies at a crashpoint on the way.
-import { writeSync } from "node:fs";
+import { mkdirSync, writeSync } from "node:fs";
 
 const { dist, directory, work, crashpoint } = JSON.parse(process.argv[2]);
 const { Store } = await import(`${dist}/daemon/store/store.js`);
 const { Latch } = await import(`${dist}/daemon/latch.js`);
+const { createFirstLatch } = await import(`${dist}/daemon/latch-file.js`);
 const { armCrashpoint } = await import(`${dist}/daemon/crashpoint.js`);
 const { systemClock } = await import(`${dist}/daemon/clock.js`);
 
@@ -22,9 +23,16 @@ const store = new Store(
   },
 );
 const signal = new AbortController().signal;
-await store.start(signal);
 armCrashpoint(crashpoint);
-const latch = new Latch({ directory, control: store.control, clock, onChange: () => undefined });
+mkdirSync(directory, { recursive: true });
+createFirstLatch(directory, clock.wallMs());
+await store.start(signal);
+const latch = new Latch({
+  directory,
+  control: store.control,
+  clock,
+  onChange: () => undefined,
+});
 await latch.start(signal);
 if (work === "stop") await latch.latch("smoke", "maria");
 if (work === "release") await latch.release("jan");

@@ -13,6 +13,7 @@ import { createIdentify } from "../../../daemon/api/identify.ts";
 import { socketPath } from "../../../daemon/api/socket-path.ts";
 import { program } from "../../../daemon/commands/program.ts";
 import { Latch, type LatchState } from "../../../daemon/latch.ts";
+import { createFirstLatch } from "../../../daemon/latch-file.ts";
 import { type ModeChange, Modes } from "../../../daemon/modes.ts";
 import { createPeople } from "../../../daemon/people.ts";
 import { approvalText } from "../../../sync/approval-text.ts";
@@ -43,10 +44,17 @@ afterEach(async () => {
 
 async function serve(people = PEOPLE) {
   const directory = mkdtempSync(join(tmpdir(), "verbs-"));
+  createFirstLatch(directory, Date.now());
   const control = new FakeControl();
   const clock = { wallMs: () => Date.now(), bootMs: () => performance.now() };
   const records: { latch: LatchState[]; mode: ModeChange[]; refused: Refusal[] } = { latch: [], mode: [], refused: [] };
-  const latch = new Latch({ directory, control, clock, onChange: (state) => records.latch.push(state) });
+  const latch = new Latch({
+    directory,
+    control,
+    clock,
+
+    onChange: (state) => records.latch.push(state),
+  });
   const modes = new Modes(
     { control, record: (change) => records.mode.push(change) },
     { ceiling: undefined, agents: ["pump-guard"], tools: ["stop-pump"] },
