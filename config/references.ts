@@ -1,6 +1,7 @@
 import { agentFindings } from "./agent-references.ts";
 import type { GatewayConfig } from "./gateway.ts";
 import { atKey, atValue, type Finding, type Path, suggest } from "./problems.ts";
+import { queryFindings } from "./query-references.ts";
 import type { ReleaseConfig } from "./release.ts";
 import { partOfValue } from "./schema-tree.ts";
 import { toolFindings } from "./tool-references.ts";
@@ -33,6 +34,7 @@ export function references(
     ...toolFindings(config, written),
     ...policyFindings(generation, written),
     ...policyTestFindings(generation, written),
+    ...queryFindings(generation, written),
   ];
 }
 

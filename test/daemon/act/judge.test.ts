@@ -45,7 +45,9 @@ describe("judging an action", () => {
         const { state } = asked(made);
         if (state !== "intended") return;
         const asks =
-          made.class === "critical" || made.effect === "requireApproval" || (made.mode === "approve" && made.class !== "notify");
+          made.class === "critical" ||
+          made.effect === "requireApproval" ||
+          (made.mode === "approve" && made.class !== "notify");
         if (asks) expect(made.safeDirection || made.isApproved).toBe(true);
       }),
       { numRuns: 5000 },
@@ -53,7 +55,13 @@ describe("judging an action", () => {
   });
 
   test("names the strongest reason there is", () => {
-    const all = { class: "critical", safeDirection: false, isApproved: false, mode: "observe", off: "toolOff" } as const;
+    const all = {
+      class: "critical",
+      safeDirection: false,
+      isApproved: false,
+      mode: "observe",
+      off: "toolOff",
+    } as const;
     const of = (isLatched: boolean, effect: "forbid" | "permit"): string | undefined =>
       judge({ ...all, isLatched, verdict: { effect, rules: [], errors: [] }, limits: () => "perMinute" }).reason;
     expect(of(true, "forbid")).toBe("latched");
@@ -67,14 +75,32 @@ describe("judging an action", () => {
       isAsked = true;
       return undefined;
     };
-    const rest = { class: "reversible", safeDirection: true, isLatched: false, mode: "auto", off: undefined, isApproved: false } as const;
+    const rest = {
+      class: "reversible",
+      safeDirection: true,
+      isLatched: false,
+      mode: "auto",
+      off: undefined,
+      isApproved: false,
+    } as const;
     judge({ ...rest, verdict: { effect: "deny", rules: [], errors: [] }, limits });
     expect(isAsked).toBe(false);
   });
 
   test("wants two people for what is critical", () => {
-    const rest = { class: "critical", safeDirection: false, isLatched: false, mode: "auto", off: undefined, isApproved: false } as const;
+    const rest = {
+      class: "critical",
+      safeDirection: false,
+      isLatched: false,
+      mode: "auto",
+      off: undefined,
+      isApproved: false,
+    } as const;
     const verdict = { effect: "permit" as const, rules: [], errors: [] };
-    expect(judge({ ...rest, verdict, limits: () => undefined })).toEqual({ state: "awaitingApproval", reason: undefined, needs: 2 });
+    expect(judge({ ...rest, verdict, limits: () => undefined })).toEqual({
+      state: "awaitingApproval",
+      reason: undefined,
+      needs: 2,
+    });
   });
 });

@@ -4,7 +4,11 @@ import { NONE_TAKEN, takenIn, takeOne } from "../../../daemon/act/counted.ts";
 import { Limits } from "../../../daemon/act/limits.ts";
 import { planOf, StillClock } from "../../support/act.ts";
 
-function limitsWith(clock: StillClock, kept: Record<string, string> = {}, ceiling = 1000): { limits: Limits; kept: Record<string, string> } {
+function limitsWith(
+  clock: StillClock,
+  kept: Record<string, string> = {},
+  ceiling = 1000,
+): { limits: Limits; kept: Record<string, string> } {
   const keep = (scope: string, state: string | null): void => {
     if (state === null) delete kept[scope];
     else kept[scope] = state;

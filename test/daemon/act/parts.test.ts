@@ -179,7 +179,10 @@ describe("what an earlier start left open", () => {
 
 describe("an answer to a proposal", () => {
   const plan = planOf("purge", { class: "critical" });
-  function book(approvers: Set<string>, clock = new StillClock()): { approvals: Approvals; clock: StillClock; id: string } {
+  function book(
+    approvers: Set<string>,
+    clock = new StillClock(),
+  ): { approvals: Approvals; clock: StillClock; id: string } {
     const approvals = new Approvals({ clock, isApprover: (name) => approvers.has(name) });
     const id = "01900000-0000-7000-8000-000000000001";
     const approveBefore = deadlineIn(60_000, clock.wallMs(), clock);
@@ -191,10 +194,16 @@ describe("an answer to a proposal", () => {
 
   test("counts once, from two different people who may, and not from who proposed it", () => {
     const { approvals, id } = book(new Set(["maria", "joe", "ann"]));
-    expect(approvals.weigh(yes(id, "joe"))).toMatchObject({ kind: "refused", reason: "nobody approves what they proposed" });
+    expect(approvals.weigh(yes(id, "joe"))).toMatchObject({
+      kind: "refused",
+      reason: "nobody approves what they proposed",
+    });
     expect(approvals.weigh(yes(id, undefined))).toMatchObject({ kind: "refused" });
     expect(approvals.weigh(yes(id, "eve"))).toMatchObject({ kind: "refused", reason: "eve may not approve" });
-    expect(approvals.weigh(yes("another", "maria"))).toMatchObject({ kind: "refused", reason: "nothing waits under this id" });
+    expect(approvals.weigh(yes("another", "maria"))).toMatchObject({
+      kind: "refused",
+      reason: "nothing waits under this id",
+    });
     expect(approvals.weigh(yes(id, "maria"))).toMatchObject({ kind: "more" });
     expect(approvals.weigh(yes(id, "maria"))).toMatchObject({ kind: "refused" });
     expect(approvals.weigh(yes(id, "ann"))).toMatchObject({ kind: "enough" });

@@ -3,11 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { externalBusSchema } from "../../../config/bus.ts";
+import { ExternalCommandBus } from "../../../daemon/bus/command-external.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
 import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
 import { certificatesIn } from "../../support/certificates.ts";
+import { command, never, yes } from "../../support/commands.ts";
 import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "bus-tls-"));
@@ -66,6 +68,26 @@ describeWithMosquitto("the LAN bus over TLS", () => {
     await client.publishAsync("plant/1", "a", { qos: 1 });
     await until("the message", () => inbox.texts.length === 1);
     await client.endAsync();
+  });
+
+  it("sends commands with the same certificates", async () => {
+    const files = namedFiles({ baseDirectory: directory, environment: {} });
+    const config = externalBusSchema.parse({ kind: "external", url, tls: { caFile: "plant-ca.pem", ...own } });
+    const commands = new ExternalCommandBus({ clock: systemClock(), log: recordingLog(), files }, config, "test");
+    const readings: string[] = [];
+    commands.onReading = ({ payload }) => readings.push(payload.toString());
+    commands.watch(["plant/+/state"]);
+    await commands.start(never);
+    const { inbox } = await started({ caFile: "plant-ca.pem", ...own });
+    const sent = Array.from({ length: 200 }, (_, index) => command("plant/1/state", `${index}`)).map((one) =>
+      commands.publish(one, yes, never),
+    );
+    expect((await Promise.all(sent)).every(({ kind }) => kind === "acknowledged")).toBe(true);
+    await until("the commands", () => inbox.texts.length === 200);
+    await commands.drained();
+    expect(commands.isConnected).toBe(true);
+    expect(readings).toEqual([]);
+    await commands.stop();
   });
 
   it("holds the broker's certificate to the name that it must have", async () => {
