@@ -43,6 +43,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   events: () => import("./events.ts"),
   try: () => import("./try.ts"),
   feed: () => import("./feed.ts"),
+  simulate: () => import("./simulate.ts"),
   decisions: () => import("./decisions.ts"),
   explain: () => import("./explain.ts"),
   reproduce: () => import("./reproduce.ts"),

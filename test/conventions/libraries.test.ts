@@ -5,8 +5,8 @@ import { importsOf, packageOf, read, type SourceFile, sources } from "./sources.
 const PLACES: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["models/host/session.ts"],
   aedes: ["daemon/bus/embedded.ts"],
-  // A client of the site's broker, and the short-lived one with which `feed` publishes.
-  mqtt: ["daemon/bus/external.ts", "daemon/bus/publisher.ts"],
+  // A client of the site's broker, the short-lived one with which `feed` publishes, and the simulated plant's.
+  mqtt: ["daemon/bus/external.ts", "daemon/bus/publisher.ts", "daemon/simulate/plant-bus.ts"],
   "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts"],
   "@bufbuild/cel": ["daemon/expressions.ts"],
   yaml: ["config/load.ts"],
