@@ -85,13 +85,12 @@ export function statusLine(plant: Plant): string {
 
 export function sums(received: ReceivedSummary, counts: Counts): string[] {
   const { commands, differentIds, withoutId, notUnderstood, repeated } = received;
-  const twice = Object.entries(repeated);
   return [
     `${count(counts.sent)} readings sent, ${count(counts.acknowledged)} acknowledged, ${count(counts.lost)} lost`,
     `${count(commands)} commands received with ${count(differentIds)} different ids` +
       (withoutId > 0 ? `, ${count(withoutId)} without one` : "") +
       (notUnderstood > 0 ? `, ${count(notUnderstood)} more that no actuator knows` : ""),
-    twice.length === 0 ? "no id came twice" : `${count(twice.length)} ids came more than once:`,
-    ...twice.map(([id, times]) => `  ${safe(id)}  ${times} times`),
+    repeated.length === 0 ? "no id came twice" : "came more than once under one id (only idempotent tools may):",
+    ...repeated.map(({ id, device, cmd, times }) => `  ${times} times  ${device}  ${cmd}  ${safe(id)}`),
   ];
 }

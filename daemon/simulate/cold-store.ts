@@ -133,7 +133,7 @@ export class ColdStore {
       this.#deps.say({ kind: "notUnderstood", device: device?.name ?? topic, text: `a command that it does not know` });
       return;
     }
-    const times = this.#received.add(id);
+    const times = this.#received.add(id, device.name, cmd);
     const named = id === undefined ? {} : { id };
     this.#deps.say({ kind: "command", device: device.name, text: cmd, ...named });
     if (times > 1)

@@ -1,28 +1,35 @@
+/** A command that came more than once under one id. */
+export interface Repeated {
+  readonly id: string;
+  readonly device: string;
+  readonly cmd: string;
+  readonly times: number;
+}
+
 export interface ReceivedSummary {
   readonly commands: number;
   readonly differentIds: number;
   readonly withoutId: number;
   readonly notUnderstood: number;
-  /** Ids that came more than once, with how often. */
-  readonly repeated: Readonly<Record<string, number>>;
+  readonly repeated: readonly Repeated[];
 }
 
 /** Counts what reached the actuators: a ledger that the gateway does not write. */
 export class Received {
-  readonly #times = new Map<string, number>();
+  readonly #byId = new Map<string, Repeated>();
   #commands = 0;
   #withoutId = 0;
   #notUnderstood = 0;
 
   /** How often this id has come, this time included. */
-  add(id: string | undefined): number {
+  add(id: string | undefined, device: string, cmd: string): number {
     this.#commands += 1;
     if (id === undefined) {
       this.#withoutId += 1;
       return 1;
     }
-    const times = (this.#times.get(id) ?? 0) + 1;
-    this.#times.set(id, times);
+    const times = (this.#byId.get(id)?.times ?? 0) + 1;
+    this.#byId.set(id, { id, device, cmd, times });
     return times;
   }
 
@@ -33,10 +40,10 @@ export class Received {
   summary(): ReceivedSummary {
     return {
       commands: this.#commands,
-      differentIds: this.#times.size,
+      differentIds: this.#byId.size,
       withoutId: this.#withoutId,
       notUnderstood: this.#notUnderstood,
-      repeated: Object.fromEntries([...this.#times].filter(([, times]) => times > 1)),
+      repeated: [...this.#byId.values()].filter(({ times }) => times > 1),
     };
   }
 }

@@ -145,7 +145,7 @@ describe("an actuator", () => {
       differentIds: 2,
       withoutId: 1,
       notUnderstood: 0,
-      repeated: { a: 2 },
+      repeated: [{ id: "a", device: "freezer-1", cmd: "stop", times: 2 }],
     });
   });
 
