@@ -4,15 +4,18 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
+import type { Actions } from "./api/actions.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
 import { pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
+import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
+import { DaemonError } from "./errors.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
@@ -53,6 +56,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const newId = createIds();
   const prepared = await prepare(loaded, { dataDirectory, bundled: bundledModels() });
   const store = createStore(options, clock);
+  const authority = authorityOf(options, clock, store, newId);
+  const { latch, modes } = authority;
   const inference = createInference(gateway, clock, log);
   const door = createDoor({
     gateway,
@@ -78,10 +83,10 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const startedMs = clock.bootMs();
   let isReady = false;
   const { usesLastGood } = options;
-  const running = { gateway, prepared, store, inference, runtime, bus, usesLastGood };
+  const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
   const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader });
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs: authority.verbs(noActions) });
   const ready: Component = {
     name: "ready",
     start: async () => {
@@ -90,7 +95,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       const { address } = bus.status();
       const { ordinal: epoch } = store.epoch();
       log.info(
-        { event: "ready", bus: address, data: dataDirectory, mode: gateway.mode ?? "observe", generation, epoch },
+        { event: "ready", bus: address, data: dataDirectory, mode: modes.effective(), generation, epoch },
         "ready",
       );
     },
@@ -106,7 +111,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     library: new Library(join(dataDirectory, "models"), bundledModels()),
   });
   return {
-    parts: [store, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [store, latch, modes, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
     status,
     prepared,
   };
@@ -128,6 +133,19 @@ function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock
   };
   const writerPath = childPath("daemon/store/writer-thread");
   return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
+}
+
+function authorityOf(
+  { loaded, dataDirectory, log }: ComposeOptions,
+  clock: Clock,
+  store: Store,
+  newId: (wallMs: number) => string,
+): Authority {
+  const { gateway, generation } = loaded.config;
+  return createAuthority(
+    { dataDirectory, clock, store, log, newId, ownUid: process.getuid?.() ?? 0 },
+    { gateway, agents: Object.keys(generation.agents), tools: generation.tools },
+  );
 }
 
 function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, clock: Clock): Bus {
@@ -170,11 +188,25 @@ interface Answering {
   readonly status: () => Status;
   readonly watch: Watch;
   readonly reader: Reader;
+  readonly verbs: Readonly<Record<string, Verb>>;
 }
 
+/** Nothing acts in this process: there is nothing to approve, and nothing on its way. */
+const noActions: Actions = {
+  open: () => [],
+  handoffs: () => [],
+  approve: async () => ({ accepted: false, reason: "noSuchProposal", state: "unknown", given: 0, needs: 0 }),
+  propose: async (_by, tool) => {
+    throw new DaemonError("NO_SUCH_TOOL", { tool });
+  },
+  take: async (id) => ({ id, state: "unknown", reason: "noSuchTask" }),
+  settle: async () => undefined,
+};
+
 /** What commands may ask of the running daemon. */
-function createControl({ dataDirectory, log, status, watch, reader }: Answering): ControlServer {
+function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
+    ...more,
     status,
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),

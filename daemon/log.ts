@@ -6,6 +6,8 @@ export interface LogFields {
   part?: string;
   agent?: string;
   key?: string;
+  tool?: string;
+  id?: string;
   model?: string;
   version?: number | string;
   topic?: string;
@@ -22,6 +24,8 @@ export interface LogFields {
   data?: string;
   config?: string;
   mode?: string;
+  person?: string;
+  scope?: string;
   generation?: string;
   epoch?: number;
   pid?: number;

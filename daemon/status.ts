@@ -5,6 +5,14 @@ export interface Status {
   readonly version: string;
   readonly mode: string;
   readonly latched: boolean;
+  /** Why, while it is set; `reason`: what keeps it from lasting. */
+  readonly latch: {
+    readonly why: string;
+    readonly by: string;
+    readonly since: string;
+    readonly nonce: string;
+    readonly reason?: string;
+  } | null;
   readonly ready: boolean;
   readonly uptimeSeconds: number;
   readonly epoch: number;

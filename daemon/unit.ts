@@ -14,7 +14,7 @@ import { Histogram } from "./histogram.ts";
 import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
-import { Recorder } from "./recorder.ts";
+import { type Proposals, Recorder } from "./recorder.ts";
 import { BoundRules, type SavedState } from "./rules.ts";
 import { Settlements } from "./settlements.ts";
 import { Silence } from "./silence.ts";
@@ -36,6 +36,7 @@ export interface RuntimeSpec {
 export type AgentLog = Pick<
   Store,
   | "append"
+  | "appendTogether"
   | "project"
   | "count"
   | "onDurable"
@@ -59,6 +60,8 @@ export interface Shared {
   readonly newId: (wallMs: number) => string;
   readonly random: () => number;
   readonly dataDirectory: string;
+  /** Where what decisions propose is judged; without it nothing acts. */
+  readonly proposals?: Proposals | undefined;
 }
 
 /** An agent of the running generation with what belongs to it. */
@@ -151,7 +154,7 @@ function createRecorder(ground: Ground): { recorder: Recorder; rules: BoundRules
   }
   const keepSilence = (key: string, isSilent: boolean): void => keep(key, SILENCE_RULE, String(isSilent));
   const recorder = new Recorder(
-    { clock, log: store, rules, ledger, newId, random, silence, keepSilence },
+    { clock, log: store, rules, ledger, newId, random, silence, keepSilence, proposals: shared.proposals },
     {
       form: formOf(prepared, spec, handle),
       agentNumber: number,
@@ -159,6 +162,8 @@ function createRecorder(ground: Ground): { recorder: Recorder; rules: BoundRules
       probability: config.record.probability,
       prompt: priority <= 1,
       latency,
+      fields: prepared.plan.fields.map((field) => field.name),
+      hasFeatures: prepared.plan.features !== undefined,
     },
   );
   return { recorder, rules, silence };

@@ -50,6 +50,8 @@ export type Gate = () => boolean;
 
 /** A kind of effect, set up for one configured tool. */
 export interface Tool {
+  /** Many at once cost nothing: no connection or process each. */
+  readonly isCheap?: boolean;
   /**
    * One try. Never rejects. Calls `gate` synchronously right before the first byte leaves (a write, a spawn); when that
    * says no, gives { kind: "failed", left: false, reason: "stopped" }. Ends within the call's timeout, or soon after

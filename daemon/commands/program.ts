@@ -40,6 +40,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   config: () => import("./config.ts"),
   agents: () => import("./agents.ts"),
   models: () => import("./models.ts"),
+  policy: () => import("./policy.ts"),
   events: () => import("./events.ts"),
   try: () => import("./try.ts"),
   feed: () => import("./feed.ts"),
