@@ -13,8 +13,8 @@ export interface Turn {
 const troubles = ["forgotten door", "worn bearing", "warm goods", "blocked condenser", "air in the ammonia"] as const;
 type Trouble = (typeof troubles)[number];
 
-const FIRST_SECONDS = 15;
-/** In seconds of heat: at ten times the pace a trouble comes every half minute or so. */
+/** In seconds of heat, as the next: at ten times the pace a trouble comes every half minute or so. */
+const FIRST_SECONDS = 150;
 const BETWEEN_SECONDS = [240, 420] as const;
 const LEAST_BETWEEN_SECONDS = 2;
 const DOOR_FREE_SECONDS = [15, 40] as const;
@@ -27,8 +27,10 @@ export class Troubles {
   readonly #dice: Dice;
   readonly #doors: Dice;
   readonly #speed: number;
+  /** The first story is always the same: it is the one that the walk-through tells. */
+  #isFirst = true;
   #bag: Trouble[] = [];
-  #dueAt = FIRST_SECONDS;
+  #dueAt: number;
   /** When each door is used next, or let go. */
   readonly #doorAt = new Map<string, number>();
 
@@ -36,6 +38,7 @@ export class Troubles {
     this.#dice = createDice(seed, "troubles");
     this.#doors = createDice(seed, "doors");
     this.#speed = speed;
+    this.#dueAt = FIRST_SECONDS / speed;
     for (const { room } of rooms) this.#doorAt.set(room, this.#doors.between(...DOOR_FREE_SECONDS));
   }
 
@@ -69,9 +72,9 @@ export class Troubles {
 
   #trouble(seconds: number, plant: Plant): Turn | undefined {
     if (this.#bag.length === 0) this.#bag = shuffled(troubles, this.#dice);
-    // The first story is always the same: it is the one that the walk-through tells.
-    const trouble = seconds < FIRST_SECONDS + 1 ? "forgotten door" : this.#bag.pop();
-    const room = seconds < FIRST_SECONDS + 1 ? "freezer" : this.#dice.pick(rooms).room;
+    const trouble = this.#isFirst ? "forgotten door" : this.#bag.pop();
+    const room = this.#isFirst ? "freezer" : this.#dice.pick(rooms).room;
+    this.#isFirst = false;
     const running = compressors.filter((name) => compressorOf(plant, name).running);
     const name = running[Math.floor(this.#dice.next() * running.length)] ?? `${room}-1`;
     switch (trouble) {
