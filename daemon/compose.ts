@@ -4,9 +4,10 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
-import type { Actions } from "./api/actions.ts";
+import { createActing } from "./act/create-acting.ts";
+import { actionsForPeople } from "./act/for-people.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
-import { pageFilter } from "./api/page-filter.ts";
+import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import { type Authority, createAuthority } from "./authority.ts";
@@ -15,7 +16,6 @@ import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { Door } from "./door.ts";
-import { DaemonError } from "./errors.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
@@ -23,7 +23,7 @@ import type { Log } from "./log.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
-import { statusOf } from "./status-of.ts";
+import { type Running, statusOf } from "./status-of.ts";
 import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
 import { version } from "./version.ts";
@@ -74,35 +74,29 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       device: gateway.device,
       rememberIds: gateway.store.rememberIds,
     },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
+    {
+      ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
+      random: Math.random,
+      proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
+    },
   );
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
+  const { environment } = options;
+  const { acting, commands } = createActing({
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, newId },
+  });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
-  let isReady = false;
   const { usesLastGood } = options;
-  const running = { latch, modes, prepared, store, inference, runtime, bus, usesLastGood };
-  const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
+  const running = { latch, modes, acting, prepared, store, inference, runtime, bus, usesLastGood };
+  const ready = new Ready(log, dataDirectory, running);
+  const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader, verbs: authority.verbs(noActions) });
-  const ready: Component = {
-    name: "ready",
-    start: async () => {
-      isReady = true;
-      const generation = prepared.digest.slice(0, 16);
-      const { address } = bus.status();
-      const { ordinal: epoch } = store.epoch();
-      log.info(
-        { event: "ready", bus: address, data: dataDirectory, mode: modes.effective(), generation, epoch },
-        "ready",
-      );
-    },
-    stop: async () => {
-      isReady = false;
-    },
-  };
+  const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
+  const verbs = authority.verbs(people);
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
   const first = firstGeneration(prepared, {
     store,
     clock,
@@ -111,10 +105,41 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
     library: new Library(join(dataDirectory, "models"), bundledModels()),
   });
   return {
-    parts: [store, latch, modes, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [
+      ...[store, latch, modes, first, acting, inference, runtime, bus, commands, acting.recovery],
+      ...[runtime.ownSources, reader, control, ready],
+    ],
     status,
     prepared,
   };
+}
+
+/** The last part: everything before it has started. */
+class Ready implements Component {
+  readonly name = "ready";
+  readonly #log: Log;
+  readonly #data: string;
+  readonly #running: Pick<Running, "prepared" | "bus" | "store" | "modes">;
+  isReady = false;
+
+  constructor(log: Log, data: string, running: Pick<Running, "prepared" | "bus" | "store" | "modes">) {
+    this.#log = log;
+    this.#data = data;
+    this.#running = running;
+  }
+
+  async start(): Promise<void> {
+    this.isReady = true;
+    const { prepared, bus, store, modes } = this.#running;
+    const generation = prepared.digest.slice(0, 16);
+    const { ordinal: epoch } = store.epoch();
+    const mode = modes.effective();
+    this.#log.info({ event: "ready", bus: bus.status().address, data: this.#data, mode, generation, epoch }, "ready");
+  }
+
+  async stop(): Promise<void> {
+    this.isReady = false;
+  }
 }
 
 /** What the store tells and nobody has to look after. */
@@ -191,18 +216,6 @@ interface Answering {
   readonly verbs: Readonly<Record<string, Verb>>;
 }
 
-/** Nothing acts in this process: there is nothing to approve, and nothing on its way. */
-const noActions: Actions = {
-  open: () => [],
-  handoffs: () => [],
-  approve: async () => ({ accepted: false, reason: "noSuchProposal", state: "unknown", given: 0, needs: 0 }),
-  propose: async (_by, tool) => {
-    throw new DaemonError("NO_SUCH_TOOL", { tool });
-  },
-  take: async (id) => ({ id, state: "unknown", reason: "noSuchTask" }),
-  settle: async () => undefined,
-};
-
 /** What commands may ask of the running daemon. */
 function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
@@ -211,6 +224,8 @@ function createControl({ dataDirectory, log, status, watch, reader, verbs: more 
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),
     record: async ({ id }) => (await reader.byId(String(id))) ?? null,
+    actions: (filter) => reader.actions(actionFilter(filter)),
+    actionsOf: (asked) => reader.actionsOf(decisionIds(asked)),
   };
   return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
 }

@@ -4,6 +4,7 @@ import type { Problem } from "../config/problems.ts";
 import { generationDigest } from "../config/release.ts";
 import { featureUnit } from "../models/features.ts";
 import type { Library } from "../models/library.ts";
+import { planTool, type ToolPlan } from "./act/tool-plan.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
@@ -28,6 +29,7 @@ export interface Prepared {
   readonly origin: "local";
   readonly agents: readonly PreparedAgent[];
   readonly policy: Policy;
+  readonly tools: ReadonlyMap<string, ToolPlan>;
   readonly files: readonly GenerationFile[];
   /** What differs by site, and rules can see. It is no part of the generation. */
   readonly device: Device;
@@ -101,11 +103,25 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
   }
   const policy = checkPolicy(loaded, problems);
+  const tools = new Map(
+    Object.entries(generation.tools).map(([name, tool]) => [
+      name,
+      planTool(name, tool, gateway.device, loaded.problemAt, problems),
+    ]),
+  );
   if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };
   const list = [...files.values()];
   return {
     problems,
-    prepared: { digest: generationDigest(list), origin: "local", agents, policy, files: list, device: gateway.device },
+    prepared: {
+      digest: generationDigest(list),
+      origin: "local",
+      agents,
+      policy,
+      tools,
+      files: list,
+      device: gateway.device,
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { Inference } from "../models/inference.ts";
+import type { Acting } from "./act/acting.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { Prepared } from "./generation.ts";
 import type { Latch } from "./latch.ts";
@@ -9,8 +10,9 @@ import type { Status } from "./status.ts";
 import type { Store } from "./store/store.ts";
 import { version } from "./version.ts";
 
-interface Running {
+export interface Running {
   readonly latch: Latch;
+  readonly acting: Pick<Acting, "figures">;
   readonly modes: Modes;
   readonly prepared: Prepared;
   readonly store: Store;
@@ -24,7 +26,7 @@ interface Running {
 
 /** The present state of the daemon, asked of its parts in one turn of the loop: the ledgers fit each other. */
 export function statusOf(running: Running): Status {
-  const { latch, modes, prepared, store, inference, runtime, bus } = running;
+  const { latch, modes, acting, prepared, store, inference, runtime, bus } = running;
   const agents = runtime.status();
   const ledgers = runtime.ledgers();
   const since = ledgers.map((ledger) => ledger.sinceStart());
@@ -50,6 +52,7 @@ export function statusOf(running: Running): Status {
       deliveries: since.reduce((sum, one) => sum + one.deliveries, 0),
       passes: since.reduce((sum, one) => sum + one.passes, 0),
     },
+    actions: acting.figures(),
     agents,
     models: inference.models().map((model) => ({
       name: model.name,

@@ -21,6 +21,8 @@ export interface Status {
   readonly passes: Passes;
   readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
   readonly sinceStart: { readonly deliveries: number; readonly passes: number };
+  /** Under way; waiting for a yes; waiting for a person to take them. */
+  readonly actions: { readonly running: number; readonly awaitingApproval: number; readonly handoffs: number };
   readonly agents: readonly AgentStatus[];
   readonly models: readonly ModelLine[];
   readonly store: StoreLine;

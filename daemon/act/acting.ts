@@ -39,6 +39,7 @@ export interface ActingDeps {
   readonly store: ActLog;
   readonly newId: (wallMs: number) => string;
   readonly policy: Policy;
+  readonly gateway: string;
   readonly plans: ReadonlyMap<string, ToolPlan>;
   readonly tools: ReadonlyMap<string, Tool>;
   readonly bus: Pick<CommandBus, "connected" | "drained">;
@@ -213,9 +214,9 @@ export class Acting {
   }
 
   #build(restored: RestoredActions): Inside {
-    const { clock, store, newId, policy, plans, tools, modes, isLatched, isApprover, effectsPerMinute } = this.#deps;
+    const { clock, store, newId, policy, gateway, plans, tools, modes, isLatched, isApprover } = this.#deps;
     const keep = (scope: string, state: string | null): void => store.project({ kind: "limit", scope, state });
-    const limits = new Limits({ clock, keep }, effectsPerMinute, restored.limits);
+    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits);
     const breakers = new Breakers({ clock, keep }, restored.limits);
     const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits);
     const readings = this.#readings;
@@ -223,7 +224,7 @@ export class Acting {
     const isFull = (): boolean => store.state().condition === "full";
     const approvals = new Approvals({ clock, isApprover });
     const proposer = new Proposer(
-      { clock, newId, agentNumber, policy, modes, isLatched, isFull, limits, breakers, exclusion, readings },
+      { clock, newId, agentNumber, policy, gateway, modes, isLatched, isFull, limits, breakers, exclusion, readings },
       plans,
     );
     const executor = new Executor({

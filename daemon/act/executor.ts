@@ -164,6 +164,7 @@ export class Executor {
       tool: plan.name,
       class: plan.class,
       arguments: intent.arguments,
+      private: intent.private,
       attempt,
       timeoutMs: plan.timeoutMs,
       remainingMs,

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import type { Mode } from "../../config/gateway.ts";
+import { proposalHash } from "../../sync/approval-text.ts";
 import type { Deadline, Intent, Proposal } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import type { JudgedAction, Policy, PolicyContext, PolicyVerdict } from "../guard.ts";
@@ -25,6 +25,8 @@ export interface ProposerDeps {
   readonly newId: (wallMs: number) => string;
   readonly agentNumber: (agent: string) => number;
   readonly policy: Policy;
+  /** The gateway's name: a yes is for one gateway. */
+  readonly gateway: string;
   readonly modes: ModeView;
   readonly isLatched: () => boolean;
   /** No intent can be written down: the disk is full. */
@@ -175,7 +177,7 @@ export class Proposer {
     const approveBefore = this.#deadline(plan.approveWithinMs, origin.nowMs);
     const executeBefore = this.#deadline(plan.approveWithinMs + plan.executeWithinMs, origin.nowMs);
     const whole = { ...common, executeBefore, approveBefore, needs, context: { ...origin.context } };
-    return { ...whole, hash: hashOf(whole) };
+    return { ...whole, hash: hashOf(whole, this.#deps.gateway) };
   }
 
   #judge(
@@ -228,21 +230,11 @@ function brokenArguments(proposed: Proposed, target: string | undefined): string
 }
 
 /** What a yes is given to: it fits no other action, and not this one with other arguments. */
-export function hashOf(proposal: Omit<Proposal, "hash">): string {
-  const { id, agent, key, rule, tool, target, arguments: given, policy, executeBefore, approveBefore } = proposal;
-  const sorted = Object.fromEntries(Object.entries(given).sort(([a], [b]) => (a < b ? -1 : 1)));
-  const text = JSON.stringify([
-    id,
-    agent,
-    key,
-    rule,
-    tool,
-    target,
-    sorted,
-    proposal.class,
-    policy,
-    executeBefore,
-    approveBefore,
-  ]);
-  return createHash("sha256").update(text).digest("hex");
+function hashOf(proposal: Omit<Proposal, "hash">, gateway: string): string {
+  const { id, agent, key, rule, tool, policy, arguments: given, executeBefore, approveBefore } = proposal;
+  return proposalHash({
+    ...{ proposal: id, gateway, policy, tool, arguments: given, agent, key, rule },
+    approveBefore: approveBefore?.wallMs ?? 0,
+    executeBefore: executeBefore.wallMs,
+  });
 }

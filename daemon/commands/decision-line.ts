@@ -1,10 +1,11 @@
 import type { Decision } from "../../sync/records.ts";
 import { streamNames } from "../../sync/records.ts";
+import type { ActionLine } from "../act/action-line.ts";
 import type { PlacedDecision } from "../log-reader.ts";
 import { age, figure, iso, type Paint, safe } from "./format.ts";
 
 /** One line of `holdfast decisions --json`: times in ISO 8601, the place in the log, latencies in milliseconds. */
-export function decisionJson(placed: PlacedDecision): Record<string, unknown> {
+export function decisionJson(placed: PlacedDecision, actions: readonly ActionLine[] = []): Record<string, unknown> {
   const { decision } = placed;
   const [queue, infer, decide] = decision.latencyUs;
   return {
@@ -31,6 +32,7 @@ export function decisionJson(placed: PlacedDecision): Record<string, unknown> {
     ...(decision.reason === undefined ? {} : { reason: decision.reason }),
     samplingProbability: decision.samplingProbability ?? 1,
     latencyMs: { queue: queue / 1000, infer: infer / 1000, decide: decide / 1000 },
+    actions,
   };
 }
 

@@ -46,6 +46,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   feed: () => import("./feed.ts"),
   simulate: () => import("./simulate.ts"),
   decisions: () => import("./decisions.ts"),
+  actions: () => import("./actions.ts"),
   explain: () => import("./explain.ts"),
   reproduce: () => import("./reproduce.ts"),
   audit: () => import("./audit.ts"),

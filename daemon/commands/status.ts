@@ -22,6 +22,10 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
       }),
     );
 
+function actionWords({ running, awaitingApproval, handoffs }: Status["actions"]): string {
+  return `${count(running)} under way, ${count(awaitingApproval)} waiting for approval, ${count(handoffs)} tasks for people`;
+}
+
 function statusText(status: Status, io: Io): string {
   const paint = painter(io);
   const { deliveries, passes, store } = status;
@@ -33,6 +37,7 @@ function statusText(status: Status, io: Io): string {
     `generation  ${status.generation.id} (${status.generation.origin}), epoch ${status.epoch}`,
     `deliveries  ${count(deliveries.total)} = ${count(deliveries.accepted)} accepted + ${count(deliveries.duplicate)} duplicate + ${count(deliveries.late)} late + ${count(deliveries.invalid)} invalid + ${count(deliveries.coalesced)} coalesced + ${count(deliveries.shed)} shed + ${count(deliveries.queued)} queued`,
     `passes      ${count(passes.opened)} opened = ${count(passes.decided)} decided + ${count(passes.inFlight)} in flight`,
+    `actions     ${actionWords(status.actions)}`,
     `store       ${store.path}: ${count(store.records)} records, ${bytes(store.bytes)}, WAL ${bytes(store.walBytes)}${store.state === "ok" ? "" : paint(` ${store.state}: ${store.reason ?? ""}`, "red")}`,
   ];
   for (const gap of status.gaps.slice(-5)) lines.push(`gap         ${gap.from} to ${gap.to}: ${gap.reason}`);

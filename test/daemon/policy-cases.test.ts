@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import { loadConfig } from "../../config/load.ts";
@@ -97,4 +98,12 @@ policyTests:
 `,
   });
   expect((await made.check()).problems).toMatchObject([{ line: 12, column: 11, path: "policy[0].when" }]);
+});
+
+test("the page about policies shows one whose cases come out as it says", async () => {
+  const page = readFileSync(join(import.meta.dirname, "../../docs/policy.md"), "utf8");
+  const text = /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
+  const made = checked({ "holdfast.yaml": text });
+  expect((await made.check()).problems).toEqual([]);
+  expect(text.match(/expect: /g)?.length).toBeGreaterThan(3);
 });
