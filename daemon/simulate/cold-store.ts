@@ -137,7 +137,7 @@ export class ColdStore {
     const named = id === undefined ? {} : { id };
     this.#deps.say({ kind: "command", device: device.name, text: cmd, ...named });
     if (times > 1)
-      this.#deps.say({ kind: "duplicate", device: device.name, text: `${cmd} for the ${times}. time`, ...named });
+      this.#deps.say({ kind: "duplicate", device: device.name, text: `${cmd}, ${times} times by now`, ...named });
     const n = (this.#commandsOf.get(device.name) ?? 0) + 1;
     this.#commandsOf.set(device.name, n);
     this.#obey(device, cmd, order, this.#faults.ofCommand(device.name, n));

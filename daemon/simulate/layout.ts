@@ -12,7 +12,7 @@ export interface RoomLayout {
 }
 
 export const rooms: readonly [RoomLayout, ...RoomLayout[]] = [
-  { room: "freezer", setpoint: -20, coolingKw: 8, nominalAmperes: 14, airflowAtStart: 67 },
+  { room: "freezer", setpoint: -20, coolingKw: 8, nominalAmperes: 14, airflowAtStart: 70 },
   { room: "chiller", setpoint: 2, coolingKw: 3.5, nominalAmperes: 9, airflowAtStart: 92 },
   { room: "dock", setpoint: 6, coolingKw: 2.7, nominalAmperes: 8, airflowAtStart: 97 },
 ];

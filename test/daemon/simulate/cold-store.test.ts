@@ -139,7 +139,7 @@ describe("an actuator", () => {
     for (const id of ["a", "b", "a", undefined]) rig.store.command(STOP, JSON.stringify({ cmd: "stop", _id: id }));
     rig.later(1000);
     expect(rig.said.filter(({ kind }) => kind === "actuator")).toHaveLength(4);
-    expect(rig.said).toContainEqual({ kind: "duplicate", device: "freezer-1", text: "stop for the 2. time", id: "a" });
+    expect(rig.said).toContainEqual({ kind: "duplicate", device: "freezer-1", text: "stop, 2 times by now", id: "a" });
     expect(rig.store.received()).toEqual({
       commands: 4,
       differentIds: 2,
