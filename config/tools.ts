@@ -174,10 +174,15 @@ export const toolSchema = z.discriminatedUnion("kind", [
       kind: z.literal("query"),
       topic: described(level.optional(), "Topic of an MQTT request; {name} is an argument.", "plant/{pump}/get"),
       replyTopic: described(level.optional(), "Where the answer comes.", "plant/{pump}/get/reply"),
-      payload: described(named.default({}), "The request's payload.", { want: "state" }),
+      payload: described(named.default({}), "The request's payload; {name} is an argument.", { want: "state" }),
+      correlate: described(
+        z.boolean().default(true),
+        "The answer repeats the request's `_id`; without it the first message after the request is the answer.",
+        true,
+      ),
       endpoint: described(
         z.string().optional(),
-        "Endpoint of an HTTP GET, by its name in the gateway's file.",
+        "Endpoint of an HTTP GET, by its name in the gateway's file; arguments become parameters of its URL.",
         "tariff",
       ),
       freshForSeconds: described(seconds.default(60), "How long an answer may be used again, in seconds.", 60),

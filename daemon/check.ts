@@ -65,8 +65,8 @@ export function checkAgent(
     for (const message of fitModel(manifest, plan.inputs)) problems.push(problemAt(where, message));
   }
   const expressions = new Expressions(declarationsOf(plan, manifest, device));
-  // A fallback or a silence has no answer: what reads one there is a mistake.
-  const withoutAnswer = new Expressions(declarationsOf(plan, undefined, device));
+  // A fallback or a silence has no answer, and nobody was asked: what reads one there is a mistake.
+  const withoutAnswer = new Expressions({ ...declarationsOf(plan, undefined, device), queries: [] });
   const actionsAt = (list: RuleConfig["do"], path: Path, scope: Expressions): CompiledAction[] =>
     list.flatMap((action, index) => compileAction(action, [...path, index], plan, scope, problemAt, problems));
   const rules = plan.config.rules.flatMap((rule, index) => {
@@ -123,6 +123,7 @@ export function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, 
         ...(type === "text" && output.classes !== undefined ? { values: output.classes } : {}),
       };
     }),
+    queries: Object.keys(plan.config.queries ?? {}),
     windowed: plan.config.window !== undefined,
     device,
   };

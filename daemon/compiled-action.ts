@@ -2,7 +2,7 @@ import type { RuleConfig } from "../config/agents.ts";
 import type { Path, Problem } from "../config/problems.ts";
 import type { Proposed } from "./act/action.ts";
 import type { ArgumentValue } from "./act/tool.ts";
-import type { AgentPlan } from "./agent-plan.ts";
+import { type AgentPlan, privateQueries } from "./agent-plan.ts";
 import { type Expression, ExpressionFailure, type Expressions } from "./expressions.ts";
 
 interface CompiledArgument {
@@ -44,11 +44,15 @@ export function compileAction(
   return [{ tool: action.tool, arguments: compiled }];
 }
 
-/** Paths of expressions that show a private field: the field itself, and features made from it. */
+/** Paths of expressions that show a private field: the field itself, features made from it, questions it goes into. */
 function privateNames(plan: AgentPlan): ReadonlySet<string> {
   const fields = new Set(plan.fields.filter((field) => field.isPrivate).map((field) => field.name));
   const features = (plan.features ?? []).filter(({ call }) => fields.has(call.field)).map(({ name }) => name);
-  return new Set([...[...fields].map((name) => `event.fields.${name}`), ...features.map((name) => `features.${name}`)]);
+  return new Set([
+    ...[...fields].map((name) => `event.fields.${name}`),
+    ...features.map((name) => `features.${name}`),
+    ...privateQueries(plan).map((name) => `query.${name}`),
+  ]);
 }
 
 /** The values now: what a rule proposes, or why an argument has none. */

@@ -6,12 +6,14 @@ import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
 import { createActing } from "./act/create-acting.ts";
 import { actionsForPeople } from "./act/for-people.ts";
+import type { CommandBus } from "./act/tool.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
 import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
 import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
+import { namedFiles } from "./bus/named-files.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
@@ -20,12 +22,14 @@ import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { type OpenedQueries, openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
 import { type Running, statusOf } from "./status-of.ts";
 import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
+import type { RuntimeSpec } from "./unit.ts";
 import { version } from "./version.ts";
 import { Watch } from "./watch.ts";
 
@@ -59,32 +63,23 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const authority = authorityOf(options, clock, store, newId);
   const { latch, modes } = authority;
   const inference = createInference(gateway, clock, log);
-  const door = createDoor({
-    gateway,
-    prepared,
-    clock,
-    store,
-    pressed: (isHigh) => (isHigh ? bus.pause() : bus.resume()),
+  const pressed = (isHigh: boolean): void => (isHigh ? bus.pause() : bus.resume());
+  const door = createDoor({ gateway, prepared, clock, store, pressed });
+  const asking = createAsking(options, {
+    ...{ prepared, clock, newId, modes },
+    publish: (...given) => commands.publish(...given),
   });
-  const runtime: Runtime = createRuntime(
-    {
-      agents: prepared.agents,
-      generation: prepared.digest,
-      arm: "incumbent",
-      device: gateway.device,
-      rememberIds: gateway.store.rememberIds,
-    },
-    {
-      ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
-      random: Math.random,
-      proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
-    },
-  );
+  const runtime: Runtime = createRuntime(specOf(prepared, gateway), {
+    ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
+    random: Math.random,
+    queries: asking.queries,
+    proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
+  });
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
   const { environment } = options;
   const { acting, commands } = createActing({
-    ...{ loaded, prepared, authority, store, bus, clock, log, environment, newId },
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId, asking },
   });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
@@ -97,21 +92,33 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
   const verbs = authority.verbs(people);
   const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
-  const first = firstGeneration(prepared, {
-    store,
-    clock,
-    log,
-    newId,
-    library: new Library(join(dataDirectory, "models"), bundledModels()),
-  });
+  const library = new Library(join(dataDirectory, "models"), bundledModels());
+  const first = firstGeneration(prepared, { store, clock, log, newId, library });
   return {
     parts: [
-      ...[store, latch, modes, first, acting, inference, runtime, bus, commands, acting.recovery],
+      ...[
+        authority.first,
+        store,
+        latch,
+        modes,
+        first,
+        acting,
+        inference,
+        asking.queries,
+        runtime,
+        bus,
+        commands,
+        acting.recovery,
+      ],
       ...[runtime.ownSources, reader, control, ready],
     ],
     status,
     prepared,
   };
+}
+
+function specOf({ agents, digest }: Prepared, { device, store }: GatewayConfig): RuntimeSpec {
+  return { agents, generation: digest, arm: "incumbent", device, rememberIds: store.rememberIds };
 }
 
 /** The last part: everything before it has started. */
@@ -183,6 +190,26 @@ function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, 
     environment,
     log: log.child({ part: "bus" }),
     clock,
+  });
+}
+
+interface Asking {
+  readonly prepared: Prepared;
+  readonly clock: Clock;
+  readonly newId: (wallMs: number) => string;
+  readonly modes: Authority["modes"];
+  readonly publish: CommandBus["publish"];
+}
+
+/** What rules may ask of others. */
+function createAsking({ loaded, environment, log }: ComposeOptions, { modes, ...rest }: Asking): OpenedQueries {
+  const { config, baseDirectory } = loaded;
+  return openQueries({
+    ...rest,
+    config,
+    log,
+    files: namedFiles({ environment, baseDirectory }),
+    isOff: (tool) => modes.isOff("", tool) !== undefined,
   });
 }
 

@@ -10,6 +10,7 @@ export const daemonErrors = {
   SOCKET_PROTOCOL: "The daemon speaks another version of the control protocol.",
   NO_SUCH_AGENT: "No agent has this name.",
   NO_SUCH_TOOL: "No tool has this name.",
+  NO_SUCH_PROPOSAL: "No action of this id waits for a person.",
   NO_SUCH_DECISION: "No decision has this id.",
   NO_DATA: "There is no database yet.",
   MODEL_UNUSABLE: "A model that the configuration names can not be used.",

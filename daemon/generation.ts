@@ -14,6 +14,7 @@ import type { Policy } from "./guard.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { checkPolicy } from "./policy-cases.ts";
+import { type CompiledQueries, checkQueryTools, compileQueries } from "./query-plan.ts";
 import type { Store } from "./store/store.ts";
 
 /** A file of a generation as it is kept: by its path, its digest and its source text. */
@@ -44,6 +45,8 @@ export interface PreparedAgent {
   readonly plan: AgentPlan;
   readonly compiled: CompiledAgent;
   readonly model: FoundModel | undefined;
+  /** Undefined where it asks nothing. */
+  readonly queries?: CompiledQueries | undefined;
 }
 
 export interface Places {
@@ -81,6 +84,9 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     found.set(name, model);
     return model;
   };
+  const { problemAt } = loaded;
+  const ground = { tools: generation.tools, endpoints: gateway.endpoints, device: gateway.device, problemAt };
+  checkQueryTools(generation.tools, (path, message, hint) => void problems.push(problemAt(path, message, hint)));
   for (const [name, config] of Object.entries(generation.agents)) {
     const plan = planAgent(name, config, (call, unit) => featureUnit(call.fn, unit));
     const model = config.model === undefined ? undefined : await modelOf(config.model);
@@ -94,20 +100,21 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
       told.add(String(named));
       continue;
     }
-    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, loaded.problemAt, problems);
+    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, problemAt, problems);
+    const queries = compileQueries(plan, ground, problems);
     if (model !== undefined) {
       const { manifest, manifestText } = model.found;
       const path = `models/${manifest.name}/${manifest.version}/manifest.json`;
       files.set(path, { path, sha256: createHash("sha256").update(manifestText).digest("hex"), source: manifestText });
     }
-    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
+    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found, queries });
   }
   const policy = checkPolicy(loaded, problems);
   const tools = new Map(
-    Object.entries(generation.tools).map(([name, tool]) => [
-      name,
-      planTool(name, tool, gateway.device, loaded.problemAt, problems),
-    ]),
+    Object.entries(generation.tools).flatMap(([name, tool]) =>
+      // What only asks is nothing that anybody could propose.
+      tool.kind === "query" ? [] : [[name, planTool(name, tool, gateway.device, loaded.problemAt, problems)] as const],
+    ),
   );
   if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };
   const list = [...files.values()];

@@ -1,19 +1,20 @@
-import type { Approval } from "../../sync/records.ts";
+import type { Intent } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import type { Policy } from "../guard.ts";
 import type { Log } from "../log.ts";
 import { topicMatches } from "../sources/topics.ts";
 import type { EpochInfo, RestoredActions } from "../store/messages.ts";
 import type { NewRecord } from "../store/open-batch.ts";
-import type { Action, OpenProposal, Proposed } from "./action.ts";
-import { Approvals, type GivenAnswer } from "./approvals.ts";
+import type { Action, Proposed } from "./action.ts";
 import { Breakers } from "./breakers.ts";
+import { Desk } from "./desk.ts";
 import { Exclusion } from "./exclusion.ts";
 import { Executor } from "./executor.ts";
 import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
 import { Recoverer } from "./recoverer.ts";
+import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
 import type { Arguments, BusReading, CommandBus, Tool } from "./tool.ts";
@@ -28,7 +29,7 @@ export interface ActLog {
   onDurable(callback: () => void): void;
   commitNow(): void;
   agentNumber(name: string): number;
-  restoreActions(): Promise<RestoredActions>;
+  restoreActions(ids: readonly string[]): Promise<RestoredActions>;
   epoch(): EpochInfo;
   state(): { readonly condition: string };
 }
@@ -47,21 +48,14 @@ export interface ActingDeps {
   readonly isLatched: () => boolean;
   readonly isApprover: (name: string) => boolean;
   readonly effectsPerMinute: number;
-}
-
-/** What came of a person's answer. */
-export interface Answered {
-  readonly accepted: boolean;
-  readonly reason: string | undefined;
-  readonly state: string;
-  readonly given: number;
-  readonly needs: number;
+  /** Where intents of the safe direction go when the log has no room. */
+  readonly reserve: Reserve;
 }
 
 interface Inside {
   readonly proposer: Proposer;
   readonly executor: Executor;
-  readonly approvals: Approvals;
+  readonly desk: Desk;
   readonly limits: Limits;
   readonly breakers: Breakers;
   readonly exclusion: Exclusion;
@@ -69,6 +63,8 @@ interface Inside {
 
 const SECOND_MS = 1000;
 const FORGET_MS = 60_000;
+/** How often those are looked at that wait for a disk that may be full. */
+const FULL_LOOK_MS = 50;
 const STOP_MS = 5000;
 
 /** Everything between a proposal and its verified effect. */
@@ -76,7 +72,8 @@ export class Acting {
   readonly name = "acting";
   readonly #deps: ActingDeps;
   readonly #readings: Readings;
-  readonly #handoffs = new Map<string, Action>();
+  /** Of the safe direction, and not on disk yet. */
+  readonly #undurable = new Map<string, Action>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ending = new AbortController();
   #inside: Inside | undefined;
@@ -90,10 +87,24 @@ export class Acting {
 
   /** After the store, before anything is decided. */
   async start(): Promise<void> {
-    const restored = await this.#deps.store.restoreActions();
-    this.#restored = restored;
+    const { store, reserve, log } = this.#deps;
+    const reserved = await reserve.start().catch((err: unknown) => {
+      log.warn({ part: "act", err }, "there is no reserve for a full disk");
+      return [];
+    });
+    const ids = reserved.map((intent) => intent.id);
+    const restored = await store.restoreActions(ids);
+    const lost = reserved.filter(({ id }) => !restored.known.includes(id));
+    if (lost.length > 0) await this.#relog(lost);
+    for (const id of ids) await reserve.release(id);
+    const open = lost.map((intent) => ({ first: JSON.stringify(intent), intent: JSON.stringify(intent) }));
+    this.#restored = {
+      ...restored,
+      open: [...restored.open, ...open.map((one) => ({ ...one, last: undefined, approvals: [] }))],
+    };
     this.#inside = this.#build(restored);
-    this.#timers.push(setInterval(() => this.#expire(), SECOND_MS));
+    this.#timers.push(setInterval(() => this.#inside?.desk.expire(), SECOND_MS));
+    this.#timers.push(setInterval(() => this.#useReserve(), FULL_LOOK_MS));
     this.#timers.push(setInterval(() => this.#inside?.limits.forget(), FORGET_MS));
   }
 
@@ -108,6 +119,7 @@ export class Acting {
     for (const timer of this.#timers) clearInterval(timer);
     this.#ending.abort();
     await this.#inside?.executor.stop(STOP_MS);
+    await this.#deps.reserve.stop();
   }
 
   /** A message of the plant, for readbacks and interlocks. */
@@ -123,6 +135,9 @@ export class Acting {
     const judged = inside.proposer.propose(origin, proposed);
     if (judged.records.length === 0) return undefined;
     this.#count(judged, origin);
+    for (const action of judged.actions) {
+      if (action.plan.config.safeDirection) this.#undurable.set(action.id, action);
+    }
     return { records: judged.records, durable: () => this.#goOn(judged) };
   }
 
@@ -146,50 +161,9 @@ export class Acting {
     return { id: first.id, state: state ?? "intended", reason };
   }
 
-  proposals(): readonly OpenProposal[] {
-    return this.#inside?.approvals.list() ?? [];
-  }
-
-  /** Tasks that wait for a person. */
-  handoffs(): readonly Action[] {
-    return [...this.#handoffs.values()];
-  }
-
-  /** A person takes a task. False: nothing waits under this id. */
-  async take(id: string, by: string): Promise<boolean> {
-    const action = this.#handoffs.get(id);
-    if (action === undefined) return false;
-    this.#handoffs.delete(id);
-    this.#step(action, { state: "acknowledged", reason: "taken", by, final: true });
-    await this.#durable();
-    return true;
-  }
-
-  /** A person's answer to a proposal. Resolves when it, and the intent that it may have led to, are on disk. */
-  async answer(given: GivenAnswer): Promise<Answered> {
-    const { approvals } = this.#whole();
-    const weighed = approvals.weigh(given);
-    if (weighed.kind === "refused") {
-      this.#deps.store.append(this.#approval(given, "refused", weighed.reason));
-      await this.#durable();
-      return { accepted: false, reason: weighed.reason, state: "refused", given: 0, needs: 0 };
-    }
-    const { waiting } = weighed;
-    const counts = { given: waiting.given.length, needs: waiting.proposal.needs ?? 1 };
-    const record = this.#approval(given, given.decision, undefined);
-    if (weighed.kind === "more") {
-      this.#deps.store.append(record);
-      await this.#durable();
-      return { accepted: true, reason: undefined, state: "awaitingApproval", ...counts };
-    }
-    approvals.close(waiting.id);
-    if (weighed.kind === "rejected") {
-      this.#close(waiting, [record], { state: "denied", reason: "rejected", by: given.by ?? "" });
-      await this.#durable();
-      return { accepted: true, reason: undefined, state: "denied", ...counts };
-    }
-    const end = await this.#approved(waiting, record);
-    return { accepted: true, ...end, ...counts };
+  /** Where people are waited for. Undefined before the start. */
+  get desk(): Desk | undefined {
+    return this.#inside?.desk;
   }
 
   /** Nothing that a person stopped leaves after this. */
@@ -200,11 +174,11 @@ export class Acting {
 
   /** How many actions are under way, and how many wait for people. */
   figures(): { running: number; awaitingApproval: number; handoffs: number } {
-    const { executor, approvals } = this.#inside ?? {};
+    const { executor, desk } = this.#inside ?? {};
     return {
       running: executor?.running ?? 0,
-      awaitingApproval: approvals?.list().length ?? 0,
-      handoffs: this.#handoffs.size,
+      awaitingApproval: desk?.proposals().length ?? 0,
+      handoffs: desk?.handoffs().length ?? 0,
     };
   }
 
@@ -222,9 +196,12 @@ export class Acting {
     const readings = this.#readings;
     const agentNumber = (agent: string): number => store.agentNumber(agent);
     const isFull = (): boolean => store.state().condition === "full";
-    const approvals = new Approvals({ clock, isApprover });
+    const hasReserve = (): boolean => this.#deps.reserve.free > 0;
     const proposer = new Proposer(
-      { clock, newId, agentNumber, policy, gateway, modes, isLatched, isFull, limits, breakers, exclusion, readings },
+      {
+        ...{ clock, newId, agentNumber, policy, gateway, modes, isLatched },
+        ...{ isFull, hasReserve, limits, breakers, exclusion, readings },
+      },
       plans,
     );
     const executor = new Executor({
@@ -235,19 +212,24 @@ export class Acting {
       limits,
       readings,
       step: (action, step) => this.#step(action, step),
-      handedOver: (action) => this.#handoffs.set(action.id, action),
+      handedOver: (action) => desk.handOver(action),
     });
-    return { proposer, executor, approvals, limits, breakers, exclusion };
+    const desk = new Desk({
+      ...{ clock, store, newId, proposer, executor, isApprover },
+      step: (action, step) => this.#step(action, step),
+      durable: () => this.#durable(),
+    });
+    return { proposer, executor, desk, limits, breakers, exclusion };
   }
 
   #recover(): void {
     const { clock, store, plans, policy, bus } = this.#deps;
-    const { executor, approvals, exclusion } = this.#whole();
+    const { executor, desk, exclusion } = this.#whole();
     const recoverer = new Recoverer(
       { clock, plans, bus, readings: this.#readings, signal: this.#ending.signal, policyDigest: policy.digest },
       {
-        wait: (waiting) => approvals.wait(waiting),
-        keep: (action) => this.#handoffs.set(action.id, action),
+        wait: (waiting) => desk.wait(waiting),
+        keep: (action) => desk.handOver(action),
         close: (left, step) => this.#closeLeft(left, step),
         again: (action, attempt) => executor.start(action, attempt, { state: "unknown", reason: "the daemon ended" }),
       },
@@ -259,51 +241,43 @@ export class Acting {
 
   /** The intents are on disk: now they may leave. */
   #goOn(judged: Judged): void {
-    const { executor, approvals } = this.#whole();
-    for (const action of judged.actions) executor.start(action);
+    const { executor, desk } = this.#whole();
+    for (const action of judged.actions) {
+      const isReserved = action.plan.config.safeDirection && !this.#undurable.delete(action.id);
+      if (isReserved) void this.#deps.reserve.release(action.id);
+      else executor.start(action);
+    }
     for (const waiting of judged.waiting) {
-      approvals.wait(waiting);
+      desk.wait(waiting);
       const { tool, agent, key } = waiting.proposal;
       this.#deps.log.warn({ part: "act", tool, agent, key, id: waiting.id }, "an action waits for approval");
     }
   }
 
-  async #approved(waiting: OpenProposal, record: NewRecord): Promise<{ state: string; reason: string | undefined }> {
-    const { proposer, executor } = this.#whole();
-    const nowMs = this.#deps.clock.wallMs();
-    const { judgement, verdict } = proposer.approved(waiting, nowMs);
-    const { state, reason } = judgement;
-    if (state !== "intended") {
-      this.#close(waiting, [record], { state, ...(reason === undefined ? {} : { reason }) });
-      await this.#durable();
-      return { state, reason };
-    }
-    const { action, record: intent } = proposer.intendApproved(waiting, verdict, nowMs);
-    this.#deps.store.appendTogether([record, intent]);
-    await this.#durable();
-    executor.start(action);
-    return { state, reason };
-  }
-
-  #expire(): void {
-    const inside = this.#inside;
-    for (const waiting of inside?.approvals.late() ?? []) {
-      inside?.approvals.close(waiting.id);
-      const record = this.#approval(
-        { proposal: waiting.id, by: undefined, decision: "rejected" },
-        "expired",
-        undefined,
-      );
-      this.#close(waiting, [record], { state: "denied", reason: "approvalExpired" });
+  /** The disk is full: what leads to the safe state is written down where room is held for it, and goes on. */
+  #useReserve(): void {
+    const { store, reserve } = this.#deps;
+    if (this.#undurable.size === 0 || store.state().condition !== "full") return;
+    for (const [id, action] of this.#undurable) {
+      if (reserve.free === 0) return;
+      this.#undurable.delete(id);
+      void reserve.keep(action.intent).then((isKept) => {
+        if (isKept) this.#whole().executor.start(action);
+        else this.#undurable.set(id, action);
+      });
     }
   }
 
-  #close(waiting: OpenProposal, before: readonly NewRecord[], step: Step): void {
+  /** Intents that only the reserve knew: the log gets them, since they may have left. */
+  async #relog(lost: readonly Intent[]): Promise<void> {
     const { store } = this.#deps;
-    const action = { id: waiting.id, proposedBootMs: undefined };
-    const end = outcomeRecord(action, waiting.proposal.agent, { ...step, final: true }, this.#recordDeps());
-    store.appendTogether([...before, end]);
-    store.count(waiting.proposal.agent, `action:${step.state}`, 1, this.#deps.clock.wallMs());
+    const nowMs = this.#deps.clock.wallMs();
+    for (const intent of lost) {
+      const agent = store.agentNumber(intent.agent);
+      const { id } = intent;
+      store.append({ stream: 1, kind: "intent", agent, id, wallMs: nowMs, body: JSON.stringify(intent) });
+    }
+    await this.#durable();
   }
 
   #closeLeft(left: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void {
@@ -334,23 +308,6 @@ export class Acting {
         { part: "act", tool, agent, key, id: action.id, reason: `${state}: ${step.reason ?? ""}` },
         "an action did not get through",
       );
-  }
-
-  #approval(given: GivenAnswer, decision: Approval["decision"], reason: string | undefined): NewRecord {
-    const { clock, newId } = this.#deps;
-    const at = clock.wallMs();
-    const body: Approval = {
-      v: 1,
-      kind: "approval",
-      id: newId(at),
-      proposal: given.proposal,
-      decision,
-      ...(given.by === undefined ? {} : { by: given.by }),
-      ...(reason === undefined ? {} : { reason }),
-      ...(given.signature === undefined ? {} : { signature: given.signature }),
-      at,
-    };
-    return { stream: 0, kind: "approval", agent: 0, id: body.id, wallMs: at, body: JSON.stringify(body) };
   }
 
   #count(judged: Judged, { agent, nowMs }: Origin): void {

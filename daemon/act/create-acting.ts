@@ -8,9 +8,11 @@ import { openCommandBus } from "../bus/open-bus.ts";
 import type { Clock } from "../clock.ts";
 import type { Prepared } from "../generation.ts";
 import { createJournalLog, type Log } from "../log.ts";
+import type { OpenedQueries } from "../open-queries.ts";
 import { may } from "../people.ts";
 import type { Store } from "../store/store.ts";
 import { Acting } from "./acting.ts";
+import { Reserve } from "./reserve.ts";
 import { watchedFilters } from "./tool-plan.ts";
 import { createTools } from "./tools/create-tools.ts";
 
@@ -23,12 +25,15 @@ interface Deps {
   readonly clock: Clock;
   readonly log: Log;
   readonly environment: Environment;
+  readonly dataDirectory: string;
   readonly newId: (wallMs: number) => string;
+  /** What is asked on the same bus. */
+  readonly asking: Pick<OpenedQueries, "filters" | "heard">;
 }
 
 /** What brings proposals into the world, and its own way onto the bus. */
 export function createActing(deps: Deps): { acting: Acting; commands: CommandBusPart } {
-  const { loaded, prepared, authority, store, bus, clock, log, environment, newId } = deps;
+  const { loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId, asking } = deps;
   const { gateway, generation } = loaded.config;
   const { latch, modes, people } = authority;
   const { baseDirectory } = loaded;
@@ -61,8 +66,12 @@ export function createActing(deps: Deps): { acting: Acting; commands: CommandBus
       return person !== undefined && may(person, "approve");
     },
     effectsPerMinute: gateway.limits.effectsPerMinute,
+    reserve: new Reserve(dataDirectory),
   });
-  commands.watch(watchedFilters(prepared.tools.values()));
-  commands.onReading = acting.heard;
+  commands.watch([...watchedFilters(prepared.tools.values()), ...asking.filters]);
+  commands.onReading = (reading) => {
+    acting.heard(reading);
+    asking.heard(reading);
+  };
   return { acting, commands };
 }

@@ -47,8 +47,13 @@ interface Try {
   shown: Promise<unknown> | undefined;
 }
 
-/** over: nothing more comes. wait: nothing left, so it is not a try. Fallen: it left, and may be tried again. */
-type Next = "over" | "wait" | Fallen;
+/** Nothing left, so it was no try; it may in a while. */
+interface Waiting {
+  readonly waitsFor: string;
+}
+
+/** over: nothing more comes. Fallen: it left, and may be tried again. */
+type Next = "over" | Waiting | Fallen;
 
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1000;
@@ -115,11 +120,15 @@ export class Executor {
     for (let waits = 0; ; waits++) {
       const next = await this.#try(action, attempt, fallen);
       if (next === "over") return;
-      if (next !== "wait") {
+      if ("waitsFor" in next) {
+        // What expires says what it waited for.
+        if (attempt === 1) fallen = { state: "expired", reason: `executeBefore: ${next.waitsFor}` };
+      } else {
         fallen = next;
         attempt += 1;
       }
-      await this.#pause(Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(waits, 10)));
+      const leftMs = action.intent.executeBefore.bootMs - this.#deps.clock.bootMs();
+      await this.#pause(Math.min(LAST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(waits, 10), Math.max(1, leftMs)));
     }
   }
 
@@ -215,8 +224,9 @@ export class Executor {
 
   /** What left once ends as what is known of it, not as what keeps it from leaving again. */
   #refused(action: Action, refusal: Refusal, fallen: Fallen | undefined): Next {
-    if (refusal.again) return "wait";
-    return this.#finish(action, fallen ?? refusal);
+    if (refusal.again) return { waitsFor: refusal.reason };
+    const isKnown = fallen !== undefined && (fallen.state !== "expired" || refusal.state === "expired");
+    return this.#finish(action, isKnown ? fallen : { state: refusal.state, reason: refusal.reason });
   }
 
   async #became(one: Try, sent: Sent, fallen: Fallen | undefined): Promise<Next> {
@@ -237,8 +247,9 @@ export class Executor {
         const failed: Fallen = { state: "failed", reason: sent.reason };
         if (!sent.left) {
           // Nothing left: it may wait, whatever the tool, until its time is over.
-          if (sent.permanent === true || this.#isStopping) return this.#finish(action, fallen ?? failed);
-          return "wait";
+          if (sent.permanent === true || this.#isStopping)
+            return this.#finish(action, attempt > 1 && fallen !== undefined ? fallen : failed);
+          return { waitsFor: sent.reason };
         }
         return sent.permanent !== true && this.#mayAgain(one) ? failed : this.#finish(action, { ...failed, attempt });
       }

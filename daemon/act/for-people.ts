@@ -3,21 +3,25 @@ import { DaemonError } from "../errors.ts";
 import type { Acting } from "./acting.ts";
 import type { Action, OpenProposal } from "./action.ts";
 
+const NOT_STARTED = { accepted: false, reason: "the daemon is starting", state: "refused", given: 0, needs: 0 };
+
 /** What people may do with actions, as the control socket asks for it. */
 export function actionsForPeople(acting: Acting, hasTool: (name: string) => boolean): Actions {
   return {
-    open: () => acting.proposals().map(proposalLine),
-    handoffs: () => acting.handoffs().map(handoffLine),
+    open: () => (acting.desk?.proposals() ?? []).map(proposalLine),
+    handoffs: () => (acting.desk?.handoffs() ?? []).map(handoffLine),
     approve: async ({ proposal, by, decision, signature }) =>
-      await acting.answer({ proposal, by: by.name, decision, signature }),
+      (await acting.desk?.answer({ proposal, by: by.name, decision, signature })) ?? NOT_STARTED,
     propose: async (by, tool, given) => {
       if (!hasTool(tool)) throw new DaemonError("NO_SUCH_TOOL", { tool }, { hint: "holdfast tools lists them." });
       const made = await acting.proposeAs(by.name, tool, given);
       return made ?? { id: "", state: "suppressed", reason: "observe" };
     },
     take: async (id, by) => {
-      const isTaken = await acting.take(id, by.name);
-      return isTaken ? { id, state: "acknowledged" } : { id, state: "unknown", reason: "nothing waits under this id" };
+      const came = await acting.desk?.take(id, by.name);
+      if (came === "taken") return { id, state: "acknowledged" };
+      if (came === "notFor") throw new DaemonError("NOT_ALLOWED", { who: by.name, reason: "the task is for others" });
+      return { id, state: "unknown", reason: "nothing waits under this id" };
     },
     settle: () => acting.settle(),
   };

@@ -31,6 +31,8 @@ export interface ProposerDeps {
   readonly isLatched: () => boolean;
   /** No intent can be written down: the disk is full. */
   readonly isFull: () => boolean;
+  /** But for a few that lead to the safe state. */
+  readonly hasReserve: () => boolean;
   readonly limits: Limits;
   readonly breakers: Breakers;
   readonly exclusion: Exclusion;
@@ -186,7 +188,7 @@ export class Proposer {
     verdict: PolicyVerdict,
     how: { readonly isApproved: boolean; readonly isDry: boolean },
   ): Judgement {
-    const { modes, isLatched, limits, breakers, exclusion, readings, isFull } = this.#deps;
+    const { modes, isLatched, limits, breakers, exclusion, readings, isFull, hasReserve } = this.#deps;
     return judge({
       class: plan.class,
       safeDirection: plan.config.safeDirection,
@@ -196,7 +198,7 @@ export class Proposer {
       off: modes.isOff(action.agent, plan.name),
       isApproved: how.isApproved,
       limits: () =>
-        (isFull() && !plan.config.safeDirection ? "storeFull" : undefined) ??
+        (isFull() && !(plan.config.safeDirection && hasReserve()) ? "storeFull" : undefined) ??
         readings.refusal(plan, action.arguments) ??
         exclusion.refusal(plan, action.target) ??
         breakers.refusal(plan) ??

@@ -88,13 +88,16 @@ export class CommandConnection implements Wire {
     return refused;
   }
 
-  /** Resolves when all that was written has been answered, or after so long, when what has not left never will. */
+  /** Resolves when all that has been written is answered, or after so long, when what has not left never will. */
   async drained(limitMs: number): Promise<void> {
+    const line = this.#line;
+    const serial = line?.serial ?? 0;
+    const isDone = (): boolean => this.#isEnded || line === undefined || line.hasAnswersTo(serial);
     for (let waitedMs = 0; waitedMs < limitMs; waitedMs += LOOK_EVERY_MS) {
-      if (this.#isDrained()) return;
+      if (isDone()) return;
       await sleep(LOOK_EVERY_MS);
     }
-    if (!this.#isDrained()) this.giveUp();
+    if (!isDone()) this.giveUp();
   }
 
   /** Waits up to `limitMs` for the answers to what was written, then says goodbye. */
@@ -133,10 +136,6 @@ export class CommandConnection implements Wire {
     this.#end ??= { kind: "failed", code: "ETIMEDOUT", message: "no answer", wasConnected: true };
     hangUp(this.#stream());
     this.#close();
-  }
-
-  #isDrained(): boolean {
-    return this.#isEnded || ((this.#line?.unanswered ?? 0) === 0 && this.#stream().writableLength === 0);
   }
 
   #stream(): Duplex {

@@ -5,7 +5,7 @@ import { TopicCache, topicMatches } from "../sources/topics.ts";
 import { storedMessages, subscriptions } from "./aedes-client.ts";
 import { ANSWERS_WITHIN_MS, type CommandBusPart, DRAINED_WITHIN_MS } from "./command-bus.ts";
 import type { EmbeddedBus } from "./embedded.ts";
-import { EmbeddedDelivery, type Subscriber } from "./embedded-delivery.ts";
+import { EmbeddedDelivery, type Laggard, type Subscriber } from "./embedded-delivery.ts";
 import { PendingPublish } from "./pending-publish.ts";
 import { MOST_PACKET_BYTES, publishProblem } from "./publish-packet.ts";
 
@@ -67,7 +67,7 @@ export class EmbeddedCommandBus implements CommandBusPart {
   async stop(): Promise<void> {
     this.#state = "stopping";
     for (const go of this.#waiting.splice(0)) go();
-    await this.#untilDrained(ANSWERS_WITHIN_MS);
+    await this.#stillOnTheWay(ANSWERS_WITHIN_MS);
     this.#bus.onArrival = () => {};
   }
 
@@ -96,12 +96,15 @@ export class EmbeddedCommandBus implements CommandBusPart {
   }
 
   async drained(): Promise<void> {
-    await this.#untilDrained(DRAINED_WITHIN_MS);
-    this.#delivery.breakOff();
+    for (const laggard of await this.#stillOnTheWay(DRAINED_WITHIN_MS)) laggard.cutOff();
   }
 
-  async #untilDrained(limitMs: number): Promise<void> {
-    for (let waitedMs = 0; waitedMs < limitMs && !this.#delivery.isDrained; waitedMs += LOOK_EVERY_MS) {
+  /** Who of those with something on the way has not taken it after so long. */
+  async #stillOnTheWay(limitMs: number): Promise<Laggard[]> {
+    let laggards = this.#delivery.onTheWay();
+    for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
+      laggards = laggards.filter((one) => one.isThere());
+      if (laggards.length === 0 || waitedMs >= limitMs) return laggards;
       await sleep(LOOK_EVERY_MS);
     }
   }

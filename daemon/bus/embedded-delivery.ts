@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Client } from "aedes";
 import { type ClientPacket, isRead, onPacket, takePacketId } from "./aedes-client.ts";
 import { hangUp } from "./hang-up.ts";
@@ -25,7 +26,12 @@ interface Open {
   doubt: NodeJS.Timeout | undefined;
 }
 
-const MOST_UNANSWERED = 100;
+export interface Laggard {
+  isThere(): boolean;
+  cutOff(): void;
+}
+
+const MOST_UNANSWERED = 1_000;
 const SIGN_OF_LIFE_MS = 5_000;
 
 /** Writes commands straight to the sockets of subscribers, and waits for their acknowledgements. */
@@ -63,18 +69,16 @@ export class EmbeddedDelivery {
     };
   }
 
-  /** Whether all that was written has left, and was acknowledged where that is asked for. */
-  get isDrained(): boolean {
-    return [...this.#open].every(
-      ([client, { deliveries }]) => deliveries.size === 0 && client.conn.writableLength === 0,
-    );
-  }
-
-  /** Cuts off the clients that have not taken or not acknowledged what was written to them. */
-  breakOff(): void {
-    for (const [client, { deliveries }] of this.#open) {
-      if (deliveries.size > 0 || client.conn.writableLength > 0) hangUp(client.conn);
-    }
+  /** What is on the way now: each client that has not taken all of it, or not acknowledged it where that is asked for. */
+  onTheWay(): Laggard[] {
+    return [...this.#open].map(([client, { deliveries }]) => {
+      const conn = client.conn as Socket;
+      const expected = [...deliveries.values()];
+      const bytes = conn.bytesWritten;
+      const hasAll = (): boolean => conn.bytesWritten - conn.writableLength >= bytes;
+      const isOpen = (): boolean => [...deliveries.values()].some((delivery) => expected.includes(delivery));
+      return { isThere: () => this.#open.has(client) && (!hasAll() || isOpen()), cutOff: () => hangUp(conn) };
+    });
   }
 
   #openOf(client: Client): Open {

@@ -20,6 +20,7 @@ interface Written {
   readonly pending: PendingPublish;
   /** What had been received when it was written. */
   readonly received: number;
+  readonly serial: number;
 }
 
 const MOST_WAITING = 1_000;
@@ -35,6 +36,7 @@ export class PublishLine {
   readonly #limits: PublishLimits;
   readonly #written = new Map<number, Written>();
   #waiting: PendingPublish[] = [];
+  #serial = 0;
   #isClosed = false;
   #doubt: NodeJS.Timeout | undefined;
 
@@ -44,9 +46,15 @@ export class PublishLine {
     this.#limits = limits;
   }
 
-  /** Written and without an answer, also those that nobody waits for any more. */
-  get unanswered(): number {
-    return this.#written.size;
+  /** How many have been written. */
+  get serial(): number {
+    return this.#serial;
+  }
+
+  /** Whether the first so many have their answers, also those that nobody waits for any more. */
+  hasAnswersTo(serial: number): boolean {
+    const [oldest] = this.#written.values();
+    return oldest === undefined || oldest.serial > serial;
   }
 
   publish(command: BusCommand, gate: Gate, signal: AbortSignal): Promise<Sent> {
@@ -93,8 +101,12 @@ export class PublishLine {
   #write(pending: PendingPublish): void {
     const { received } = this.#wire;
     const packetId = this.#wire.write(pending.command);
-    if (packetId === undefined) pending.settle({ kind: "failed", reason: "notConnected", left: false });
-    else this.#written.set(packetId, { pending, received });
+    if (packetId === undefined) {
+      pending.settle({ kind: "failed", reason: "notConnected", left: false });
+      return;
+    }
+    this.#serial += 1;
+    this.#written.set(packetId, { pending, received, serial: this.#serial });
   }
 
   /** One that nobody waits for any more keeps its place: the broker counts it too. */

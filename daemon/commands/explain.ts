@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { redact } from "../../sync/redact.ts";
 import { EXIT_DONE } from "../errors.ts";
 import { type ExplainedPart, explainExpression, seenBy } from "../explain.ts";
 import { LogReader, type PlacedDecision } from "../log-reader.ts";
@@ -42,9 +43,10 @@ async function explain(id: string, options: Options, io: Io): Promise<number> {
     const placed = await log.byId(id);
     const { decision } = placed;
     const past = pastAgent(directory, placed);
+    const shown = { ...placed, decision: redact(decision).body };
     const units = new Map(past.plan.inputs.map((input) => [input.name, input.unit]));
     const rules = past.plan.config.rules.map((rule): ExplainedRule => {
-      const outcome = decision.rules.find((one) => one.id === rule.id);
+      const outcome = shown.decision.rules.find((one) => one.id === rule.id);
       const seen = seenBy(rule.id, decision as Parameters<typeof seenBy>[1], past.declarations);
       const conditions = [
         { name: "when", source: rule.when },
@@ -57,13 +59,13 @@ async function explain(id: string, options: Options, io: Io): Promise<number> {
         conditions: conditions.map(({ name, source }) => ({
           name,
           source,
-          parts: explainExpression(source, past.declarations, seen),
+          parts: explainExpression(source, past.declarations, seen, decision.private),
         })),
       };
     });
     if (options.json === true)
-      io.out(`${JSON.stringify({ ...decisionJson(placed), units: Object.fromEntries(units), explained: rules })}\n`);
-    else io.out(text(placed, rules, units, painter(io)));
+      io.out(`${JSON.stringify({ ...decisionJson(shown), units: Object.fromEntries(units), explained: rules })}\n`);
+    else io.out(text(shown, rules, units, painter(io)));
     return EXIT_DONE;
   } finally {
     log.close();
@@ -91,6 +93,11 @@ function text(
   lines.push("", paint("inputs", "bold"));
   for (const [name, value] of Object.entries(decision.inputs))
     lines.push(`  ${name.padEnd(20)} ${figure(value)} ${units.get(name) ?? ""}`.trimEnd());
+  if (decision.queries !== undefined) {
+    lines.push("", paint("queries", "bold"));
+    for (const [name, value] of Object.entries(decision.queries))
+      lines.push(`  ${name.padEnd(20)} ${safe(JSON.stringify(value), 100)}`);
+  }
   if (decision.answer !== undefined) {
     lines.push("", paint("answer", "bold"));
     for (const [name, value] of Object.entries(decision.answer))

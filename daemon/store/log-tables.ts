@@ -5,7 +5,7 @@ import { rollupBody } from "./bodies.ts";
 import { Heads } from "./heads.ts";
 import type { Batch, Restored, RestoredActions } from "./messages.ts";
 import type { Database } from "./sqlite-writer.ts";
-import { ActionTable, openActionsIn } from "./tables/action.ts";
+import { ActionTable, actionById, openActionsIn } from "./tables/action.ts";
 import { ReadingTable, restoreReadings } from "./tables/reading.ts";
 import { RecordTable } from "./tables/record.ts";
 import { restoreSeen, SeenTable } from "./tables/seen.ts";
@@ -97,8 +97,9 @@ export class LogTables {
     };
   }
 
-  restoredActions(): RestoredActions {
-    return { open: openActionsIn(this.#database), limits: limitsIn(this.#database) };
+  restoredActions(ids: readonly string[]): RestoredActions {
+    const known = ids.filter((id) => actionById(this.#database, id) !== undefined);
+    return { open: openActionsIn(this.#database), limits: limitsIn(this.#database), known };
   }
 
   totals(): Record<string, Record<string, number>> {

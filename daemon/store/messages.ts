@@ -164,6 +164,8 @@ export interface RestoredActions {
   readonly open: readonly RestoredAction[];
   /** What limits, breakers and interlocks remember, by scope. */
   readonly limits: Readonly<Record<string, string>>;
+  /** Of the actions that were asked about, those that the log knows. */
+  readonly known: readonly string[];
 }
 
 export type StoreCondition = "starting" | "open" | "full" | "stopped";
@@ -189,7 +191,7 @@ export type ToWriter =
   | Batch
   | ({ readonly kind: "minute" } & Moment)
   | { readonly kind: "restore"; readonly ask: number }
-  | { readonly kind: "restoreActions"; readonly ask: number }
+  | { readonly kind: "restoreActions"; readonly ask: number; readonly ids: readonly string[] }
   | { readonly kind: "control"; readonly ask: number; readonly change: ControlChange | undefined }
   | { readonly kind: "figures"; readonly ask: number }
   | { readonly kind: "fault"; readonly full: boolean }

@@ -196,9 +196,9 @@ export class Store {
     return this.#link.ask<Restored>({ kind: "restore" });
   }
 
-  /** What earlier starts left of actions and their limits. */
-  restoreActions(): Promise<RestoredActions> {
-    return this.#link.ask<RestoredActions>({ kind: "restoreActions" });
+  /** What earlier starts left of actions and their limits, and which of `ids` the log knows. */
+  restoreActions(ids: readonly string[]): Promise<RestoredActions> {
+    return this.#link.ask<RestoredActions>({ kind: "restoreActions", ids });
   }
 
   state(): StoreState {

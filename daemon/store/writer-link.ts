@@ -41,7 +41,7 @@ export interface WriterEvents {
 type Opened = Extract<FromWriter, { kind: "opened" }>;
 type Ask =
   | { kind: "restore" }
-  | { kind: "restoreActions" }
+  | { kind: "restoreActions"; ids: readonly string[] }
   | { kind: "figures" }
   | { kind: "control"; change: ControlChange | undefined };
 

@@ -1,4 +1,5 @@
-import { fillText, placesIn } from "../template.ts";
+import { placesIn } from "../../../config/template-syntax.ts";
+import { fillText } from "../template.ts";
 import type { Arguments } from "../tool.ts";
 
 /** The kernel's own limit is 128 KiB for one (MAX_ARG_STRLEN), and a quarter of the stack for all. */

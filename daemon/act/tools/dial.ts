@@ -23,6 +23,13 @@ export interface Line {
   readonly socket: Socket;
 }
 
+/** A connection from its first packet on. */
+export interface Dialled {
+  /** Ends it by a reset: what was written and is not sent yet is thrown away, also by the kernel. */
+  breakOff(): void;
+  hangUp(): void;
+}
+
 export interface DialFailure {
   readonly reason: string;
   /** It is no better the next time. */
@@ -62,13 +69,12 @@ export function networkWords(error: Error): string {
 
 /**
  * Connects, with TLS where that is wanted, and sends nothing itself. Which addresses are allowed is decided on the very
- * ones that are connected to: a name that is looked up twice may be another machine the second time. Calls `done`
- * once; what is given back breaks it off, also when it stands: what was not sent then is thrown away.
+ * ones that are connected to: a name that is looked up twice may be another machine the second time. Calls `done` once.
  */
-export function dial(to: Dialling, done: (result: Line | DialFailure) => void): () => void {
+export function dial(to: Dialling, done: (result: Line | DialFailure) => void): Dialled {
   if (!to.privateAddress && isIP(to.host) !== 0 && isPrivateAddress(to.host)) {
     queueMicrotask(() => done(PRIVATE));
-    return () => {};
+    return { breakOff: () => {}, hangUp: () => {} };
   }
   let isDone = false;
   const tell = (result: Line | DialFailure): void => {
@@ -80,10 +86,11 @@ export function dial(to: Dialling, done: (result: Line | DialFailure) => void): 
   const raw = connect({ host: to.host, port: to.port, lookup: lookupOf(to), noDelay: true });
   raw.on("error", (error) => tell(failureOf(error)));
   raw.on("close", () => tell(CLOSED));
+  let written: Socket = raw;
   raw.once("connect", () => {
     if (!to.privateAddress && isPrivateAddress(raw.remoteAddress ?? "")) return tell(PRIVATE);
     if (to.tls === undefined) return tell({ socket: raw });
-    const socket = connectTls({
+    const secured = connectTls({
       socket: raw,
       host: to.host,
       servername: isIP(to.host) === 0 ? to.host : "",
@@ -92,11 +99,19 @@ export function dial(to: Dialling, done: (result: Line | DialFailure) => void): 
       ...(to.tls.ca === undefined ? {} : { ca: to.tls.ca }),
       ...(to.tls.protocols === undefined ? {} : { ALPNProtocols: [...to.tls.protocols] }),
     });
-    socket.on("error", (error) => tell(failureOf(error)));
-    socket.on("close", () => tell(CLOSED));
-    socket.once("secureConnect", () => tell({ socket }));
+    written = secured;
+    secured.on("error", (error) => tell(failureOf(error)));
+    secured.on("close", () => tell(CLOSED));
+    secured.once("secureConnect", () => tell({ socket: secured }));
   });
-  return () => breakOff(raw);
+  const hangUp = (): void => void raw.destroy();
+  const breakOff = (): void => {
+    // A socket that is being ended can not be reset: Node would never close it, and turn round and round about it.
+    const isEnding = raw.writableEnded || written.writableEnded;
+    if (raw.connecting || raw.destroyed || isEnding) hangUp();
+    else raw.resetAndDestroy();
+  };
+  return { breakOff, hangUp };
 }
 
 class NotAllowed extends Error {
@@ -125,10 +140,4 @@ function lookupOf({ resolve, privateAddress }: Dialling): LookupFunction {
       (error: NodeJS.ErrnoException) => done(error, ""),
     );
   };
-}
-
-/** A reset, so that the kernel does not go on sending what it still has. */
-function breakOff(raw: Socket): void {
-  if (raw.connecting) raw.destroy();
-  else if (!raw.destroyed) raw.resetAndDestroy();
 }

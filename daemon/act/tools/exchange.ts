@@ -43,13 +43,13 @@ export function exchange(
       if (answer === undefined) return;
       const { head, body } = answer;
       end(judge({ status: head.statusCode ?? 0, headers: head.headers, body: Buffer.concat(body), isWhole }));
-      // A whole answer ends the connection by itself, as both sides said.
-      if (!isWhole) hangUp();
+      if (isWhole) line.hangUp();
+      else line.breakOff();
     };
     const failed = (reason: string): void => {
       if (phase === "answered") finish(false);
       else end(phase === "written" ? unknown(reason) : refused(reason, false));
-      hangUp();
+      line.breakOff();
     };
     const answered = (head: IncomingMessage): void => {
       phase = "answered";
@@ -70,12 +70,12 @@ export function exchange(
     };
     const refuse = (): void => {
       end(stopped);
-      hangUp();
+      line.breakOff();
     };
-    const hangUp = dial(dialling(wanted, resolve), (line) => {
-      if ("reason" in line) return end(refused(line.reason, line.permanent));
+    const line = dial(dialling(wanted, resolve), (made) => {
+      if ("reason" in made) return end(refused(made.reason, made.permanent));
       try {
-        write(wanted, line, { mayLeave, stopped: refuse, answered, failed });
+        write(wanted, made, { mayLeave, stopped: refuse, answered, failed });
       } catch (error) {
         failed((error as Error).message); // a header that is none
       }

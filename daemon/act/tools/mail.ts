@@ -72,12 +72,12 @@ function deliver(delivery: Delivery, end: (sent: Sent) => void): (why: Cut) => v
   let hasBegun = false;
   const finish = (sent: Sent): void => {
     end(sent);
-    hangUp();
+    dialled.hangUp();
   };
   const broken = (error: Failure): void => finish(hasBegun ? failureOf(error) : refusalOf(error));
   const tls = security === "tls" ? { ca: secrets.ca } : undefined;
   const wanted = { host, port, tls, privateAddress: true, resolve: deps.resolve ?? systemResolve };
-  const hangUp = dial(wanted, (line) => {
+  const dialled = dial(wanted, (line) => {
     if ("reason" in line) return end(refused(line.reason, line.permanent));
     const smtp = new SMTPConnection(connectionOptions(config, secrets, line));
     smtp.on("error", broken);

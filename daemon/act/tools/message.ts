@@ -3,9 +3,9 @@ import type { ToolCall } from "../tool.ts";
 
 const PRIVATE = "(private)";
 
-/** What is said to people: the argument `text`, or nothing where it was made of what is private. */
+/** What is said to people: the argument `text`; without one, what happened. */
 export function textOf(call: ToolCall): string {
-  return shownArgument(call, "text") ?? "";
+  return shownArgument(call, "text") ?? `${call.rule} of ${call.agent}, about ${call.key}`;
 }
 
 /** An argument as people may see it. */

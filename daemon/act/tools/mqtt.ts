@@ -9,6 +9,7 @@ export type MqttToolConfig = Extract<ToolConfig, { kind: "mqtt" }>;
 /** A command on the LAN bus. Acknowledged: the broker has it, and somebody listens. */
 export function createMqttTool(config: MqttToolConfig, deps: { readonly commandBus: CommandBus }): Tool {
   return {
+    isCheap: true,
     send: async (call, gate, signal): Promise<Sent> => {
       let topic: string | undefined;
       let payload: object;

@@ -31,7 +31,7 @@ export function createNotifyTool(config: NotifyConfig, deps: NotifyDeps): Tool {
     mail: (call, gate, signal) => byMail(config, deps, call, gate, signal),
     webhook: (call, gate, signal) => byWebhook(config, deps, call, gate, signal),
   };
-  return { send: ways[config.via] };
+  return { isCheap: config.via === "log" || config.via === "journal", send: ways[config.via] };
 }
 
 function inLog(log: Log, config: NotifyConfig, call: ToolCall, gate: Gate, signal: AbortSignal): Sent {

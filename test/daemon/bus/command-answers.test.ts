@@ -185,6 +185,18 @@ it("is drained when all is answered, and breaks off what is not", async () => {
   expect(bus.isConnected).toBe(false);
 });
 
+it("is drained although commands go on", async () => {
+  const { bus } = await started({ answers: [0], delayMs: 3 });
+  let isDone = false;
+  const going = (async () => {
+    while (!isDone) await Promise.all([1, 2, 3, 4].map(() => bus.publish(command("plant/1/set", "x"), yes, never)));
+  })();
+  await bus.drained();
+  isDone = true;
+  await going;
+  expect(bus.isConnected).toBe(true);
+});
+
 it("lets nothing out of its buffers after it is drained", async () => {
   const { bus, broker } = await started({ answers: ["silence"] });
   broker.connections[0]?.pause();

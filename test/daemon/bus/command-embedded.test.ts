@@ -175,6 +175,23 @@ it("hands over readings as they come, also what the agents hold or wait for", as
   expect(bus.status().heldAcknowledgements).toBe(2);
 });
 
+it("goes on with commands and readings while the agents take no more from the sensors", async () => {
+  const { bus, inbox, commands, readings, url } = await started();
+  const one = await device(url, "plant/1/set");
+  const sensors = await Promise.all([1, 2, 3].map(() => client(url)));
+  bus.pause();
+  for (let at = 0; at < 300; at += 1) sensors[at % 3]?.publish("sensor/2", `${at}`, { qos: at % 2 === 0 ? 1 : 0 });
+  for (let at = 0; at < 20; at += 1) {
+    const sent = await commands.publish(command("plant/1/set", "on"), yes, never);
+    expect(sent.kind).toBe("acknowledged");
+    await one.client.publishAsync("plant/1/state", "on", { qos: 1 });
+  }
+  expect(readings.length).toBe(20);
+  expect(inbox.messages).toEqual([]);
+  bus.resume();
+  await until("all that waited", () => inbox.messages.length === 300);
+});
+
 it("flags what the broker had stored before the start", async () => {
   const { commands, readings, url } = await opened();
   const one = await client(url);
@@ -222,6 +239,20 @@ it("is drained when each client has acknowledged, and cuts off one that does not
   await until("the end", () => !bad.client.connected);
   expect(good.client.connected).toBe(true);
 });
+
+it("cuts off a client that did not acknowledge in time and says nothing more", async () => {
+  const { commands, url } = await started();
+  const one = await device(url, "plant/1/set", 1, { keepalive: 0 });
+  one.client.handleMessage = () => {};
+  await commands.publish(command("plant/1/set", "on", { timeoutMs: 50 }), yes, never);
+  await until("the end", () => !one.client.connected);
+  const other = await device(url, "plant/2/set", 1, { keepalive: 1 });
+  // Not acknowledged either, but the library goes on with its pings.
+  other.client.handleMessage = (_, done) => done(new Error("broken"));
+  await commands.publish(command("plant/2/set", "on", { timeoutMs: 50 }), yes, never);
+  await new Promise((resolve) => setTimeout(resolve, 5_500));
+  expect(other.client.connected).toBe(true);
+}, 20_000);
 
 it("is busy while a client does not read, and lets nothing out of its buffers once it is drained", async () => {
   const { commands, url } = await started();

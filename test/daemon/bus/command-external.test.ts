@@ -125,7 +125,7 @@ describeWithMosquitto("commands through mosquitto", () => {
 
   it("does not know what became of commands that were on the way when the broker was killed", async () => {
     const { bus } = await started();
-    const sent = Array.from({ length: 500 }, (_, at) => bus.publish(command("plant/1/set", `${at}`), yes, never));
+    const sent = Array.from({ length: 500 }, (_, at) => bus.publish(command("plant/9/set", `${at}`), yes, never));
     await sent[0];
     await broker.stop("SIGKILL");
     const all = await Promise.all(sent);
