@@ -52,6 +52,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   events: () => import("./events.ts"),
   try: () => import("./try.ts"),
   feed: () => import("./feed.ts"),
+  simulate: () => import("./simulate.ts"),
   decisions: () => import("./decisions.ts"),
   actions: () => import("./actions.ts"),
   explain: () => import("./explain.ts"),
