@@ -63,7 +63,7 @@ export function loadConfig(options: LoadOptions): LoadResult {
   if (files.length === 0 || problems.length > 0) return { ok: false, problems: inOrder(problems) };
   const merged = mergeFiles(files);
   const { value, overrides, findings } = applyEnvironment(merged.value, options.environment, yamlValue);
-  const place = (finding: Finding): Problem => placed(finding, files, { policy: merged.policy, overrides });
+  const place = (finding: Finding): Problem => placed(finding, files, { lists: merged.lists, overrides });
   problems.push(...merged.problems.slice(0, MOST_PROBLEMS));
   for (const { variable, finding } of findings)
     problems.push({ ...place(finding), file: variable, line: 1, column: 1 });

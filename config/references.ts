@@ -1,6 +1,6 @@
 import { agentFindings } from "./agent-references.ts";
 import type { GatewayConfig } from "./gateway.ts";
-import { atValue, type Finding, type Path, suggest } from "./problems.ts";
+import { atKey, atValue, type Finding, type Path, suggest } from "./problems.ts";
 import type { ReleaseConfig } from "./release.ts";
 import { partOfValue } from "./schema-tree.ts";
 import { clientTopicMistake } from "./topic-syntax.ts";
@@ -31,6 +31,7 @@ export function references(
     ...modelFindings(generation, written),
     ...toolFindings(generation, written),
     ...policyFindings(generation, written),
+    ...policyTestFindings(generation, written),
   ];
 }
 
@@ -199,6 +200,24 @@ function policyFindings(generation: ReleaseConfig, written: Written): Finding[] 
           found.push(unknownName(["policy", index, section, at], what, name, known));
       }
     }
+    return found;
+  });
+}
+
+function policyTestFindings(generation: ReleaseConfig, written: Written): Finding[] {
+  return generation.policyTests.flatMap(({ action }, index) => {
+    const at: Path = ["policyTests", index, "action"];
+    const found: Finding[] = [];
+    for (const [section, key] of [
+      ["tools", "tool"],
+      ["agents", "agent"],
+    ] as const) {
+      const name = action[key];
+      const known = written.names([section]);
+      if (name !== undefined && !known.includes(name)) found.push(unknownName([...at, key], key, name, known));
+    }
+    if (action.agent !== undefined && action.by !== undefined)
+      found.push(atKey([...at, "by"], "an action is proposed by an agent or by a person, not by both"));
     return found;
   });
 }

@@ -26,6 +26,8 @@ export interface Declarations {
   readonly device: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   /** Only where a message is judged: readbacks and interlocks. */
   readonly payload?: boolean;
+  /** Names in place of all of the above, with moments over which an expression is tried. */
+  readonly own?: { readonly leaves: readonly Leaf[]; readonly moments: readonly Moment[] };
 }
 
 /** What of a pass expressions can see. */
@@ -61,6 +63,10 @@ export interface Moment {
 export interface Leaf extends Declared {
   readonly path: string;
   readonly root: string;
+  /** Any name below it is a value, which is there or not when it is read. */
+  readonly below?: (name: string) => Leaf;
+  /** One value, with nothing below. */
+  readonly isSingle?: boolean;
   read(moment: Moment): unknown;
 }
 
@@ -71,7 +77,8 @@ export interface NameNode {
 
 type Reading = Leaf["read"];
 
-export function leavesOf(declarations: Declarations): Leaf[] {
+export function leavesOf(declarations: Declarations): readonly Leaf[] {
+  if (declarations.own !== undefined) return declarations.own.leaves;
   const { fields, features, answer, device, windowed, payload } = declarations;
   const leaf = (prefix: string, declared: Declared, read: Reading): Leaf => ({
     ...declared,
@@ -101,6 +108,15 @@ export function leavesOf(declarations: Declarations): Leaf[] {
     leaf("", number("now", 1e12, 2e12), ({ nowMs }) => nowMs),
     ...(payload === true ? [leaf("", { name: "payload", type: "any" }, (moment) => moment.payload)] : []),
   ];
+}
+
+/** The node below, made when it is first asked for where any name is one. */
+export function below(node: NameNode, name: string): NameNode | undefined {
+  const known = node.below.get(name);
+  if (known !== undefined || node.leaf?.below === undefined) return known;
+  const made: NameNode = { leaf: node.leaf.below(name), below: new Map() };
+  node.below.set(name, made);
+  return made;
 }
 
 /** The leaves as a tree of names, so that a wrong level can be told from a right one. */

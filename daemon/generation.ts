@@ -9,8 +9,10 @@ import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { type FindModel, type FoundModel, findModel } from "./find-model.ts";
+import type { Policy } from "./guard.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { checkPolicy } from "./policy-cases.ts";
 import type { Store } from "./store/store.ts";
 
 /** A file of a generation as it is kept: by its path, its digest and its source text. */
@@ -25,6 +27,7 @@ export interface Prepared {
   readonly digest: string;
   readonly origin: "local";
   readonly agents: readonly PreparedAgent[];
+  readonly policy: Policy;
   readonly files: readonly GenerationFile[];
   /** What differs by site, and rules can see. It is no part of the generation. */
   readonly device: Device;
@@ -97,11 +100,12 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     }
     if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
   }
-  if (problems.length > 0) return { problems, prepared: undefined };
+  const policy = checkPolicy(loaded, problems);
+  if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };
   const list = [...files.values()];
   return {
     problems,
-    prepared: { digest: generationDigest(list), origin: "local", agents, files: list, device: gateway.device },
+    prepared: { digest: generationDigest(list), origin: "local", agents, policy, files: list, device: gateway.device },
   };
 }
 
