@@ -14,6 +14,7 @@ export const daemonErrors = {
   INPUT_FILE: "The input file can not be used.",
   BROKER_UNREACHABLE: "The broker can not be reached.",
   CHAIN_BROKEN: "The log's hash chain does not fit its rows.",
+  NOTHING_TO_REPLAY: "There are no recorded decisions to try the candidate on.",
   NOT_REPRODUCIBLE: "The decision can not be run again with what is stored.",
 } as const;
 

@@ -54,8 +54,11 @@ export function pastDevice(dataDirectory: string, epoch: number): Device {
   return JSON.parse(deviceAt(meta, epoch) ?? UNKNOWN_DEVICE) as Device;
 }
 
+/** What a decision tells of its agent. */
+type Told = Pick<Decision, "agent" | "generation" | "model">;
+
 /** The agent of a decision, compiled as it was in its generation. */
-export function agentOf(past: PastGeneration, decision: Decision, device: Device): PastAgent {
+export function agentOf(past: PastGeneration, decision: Told, device: Device): PastAgent {
   const { generation, release } = past;
   const manifest = manifestOf(generation, decision);
   const config = release.agents[decision.agent];
@@ -79,7 +82,7 @@ function problemAt(path: readonly PropertyKey[], message: string): Problem {
   return { file: "", line: 1, column: 1, path: path.map(String).join("."), message };
 }
 
-function manifestOf(generation: Generation, decision: Decision): Manifest | undefined {
+function manifestOf(generation: Generation, decision: Told): Manifest | undefined {
   if (decision.model === undefined) return undefined;
   const { name, version } = decision.model;
   const source = generation.files.find((file) => file.path === `models/${name}/${version}/manifest.json`)?.source;

@@ -46,6 +46,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   decisions: () => import("./decisions.ts"),
   explain: () => import("./explain.ts"),
   reproduce: () => import("./reproduce.ts"),
+  replay: () => import("./replay.ts"),
   audit: () => import("./audit.ts"),
   completion: () => import("./completion.ts"),
 };

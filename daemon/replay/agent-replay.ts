@@ -4,6 +4,7 @@ import type { AgentPlan } from "../agent-plan.ts";
 import type { CompiledAgent } from "../check.ts";
 import { seenBy } from "../explain.ts";
 import type { Declarations, PassValues, StateValues } from "../expression-names.ts";
+import { readsOf } from "../rules.ts";
 import { CandidateRules, type Tracks } from "./candidate-rules.ts";
 import { type Difference, differ } from "./differ.ts";
 import { contextOf, type Law, type RecordedAction } from "./judging.ts";
@@ -43,6 +44,7 @@ export class AgentReplay {
   readonly #rules: CandidateRules;
   readonly #before: RuleActions;
   readonly #after: RuleActions;
+  readonly #needsFields: boolean;
 
   constructor(recorded: AgentSide, candidate: CandidateSide) {
     this.#recorded = recorded;
@@ -50,6 +52,20 @@ export class AgentReplay {
     this.#rules = new CandidateRules(candidate.compiled, recorded.compiled);
     this.#before = new RuleActions(recorded.plan, recorded.declarations);
     this.#after = new RuleActions(candidate.plan, candidate.declarations);
+    const reads = candidate.compiled.rules.flatMap((rule) => [...readsOf(rule)]);
+    this.#needsFields = candidate.isAskedAnew && reads.some((name) => name.startsWith("event.fields"));
+  }
+
+  /** What the candidate's agent has around it. */
+  get law(): { readonly before: Law; readonly after: Law } {
+    return { before: this.#recorded.law, after: this.#candidate.law };
+  }
+
+  /** Why the candidate can not be asked about this decision, if that is so. */
+  cannotTell(decision: Decision): string | undefined {
+    const isThere = decision.fields !== undefined || this.#recorded.plan.features === undefined;
+    if (isThere || !this.#needsFields || decision.rules.length === 0) return undefined;
+    return "a rule of the candidate reads event.fields, which are written down only where a rule read them then";
   }
 
   replay(pass: RecordedPass, tried: CandidateAnswer, tracks: Tracks): Difference {
@@ -96,13 +112,7 @@ export class AgentReplay {
     const of = (actions: RuleActions, side: AgentSide): ProposedAction[] =>
       begins && side.plan.config.enabled ? actions.ofEdge(edge, passOf(decision, side), decision.decidedAt) : [];
     const none = { before: new Set<string>(), after: new Set<string>() };
-    return this.#differ(
-      pass,
-      none,
-      of(this.#before, this.#recorded),
-      of(this.#after, this.#candidate),
-      undefined,
-    );
+    return this.#differ(pass, none, of(this.#before, this.#recorded), of(this.#after, this.#candidate), undefined);
   }
 
   #differ(
@@ -113,11 +123,10 @@ export class AgentReplay {
     tried: CandidateAnswer,
   ): Difference {
     const context = contextOf(decision, this.#recorded.plan.features !== undefined);
+    const question = { proposer: { agent: decision.agent, by: "" }, context, nowMs: decision.decidedAt };
+    const answered = { ...question, context: { ...context, answer: tried?.answer ?? {} } };
     return differ({
-      agent: decision.agent,
-      context,
-      contextAfter: tried === undefined ? context : { ...context, answer: tried.answer ?? {} },
-      nowMs: decision.decidedAt,
+      question: { before: question, after: tried === undefined ? question : answered },
       fired,
       before: { actions: before, law: this.#recorded.law },
       after: { actions: after, law: this.#candidate.law },

@@ -1,11 +1,22 @@
-import type { PolicyContext } from "../guard.ts";
-import { type Judged, judge, judgedThen, type Law, outcomeOf, type RecordedAction } from "./judging.ts";
+import {
+  actionOf,
+  isToldAgain,
+  type Judged,
+  judge,
+  judgedThen,
+  type Law,
+  outcomeOf,
+  type Question,
+  type RecordedAction,
+} from "./judging.ts";
 import type { ProposedAction } from "./rule-actions.ts";
 
 /** One action before and after: in both, only as recorded, or only with the candidate. */
 export interface ActionPair {
   readonly before: Judged | undefined;
   readonly after: Judged | undefined;
+  /** The log does not have what the policy saw: nothing can be said of `after`. */
+  readonly isUnknown?: boolean;
 }
 
 /** A rule that fired before, after, or both. */
@@ -30,10 +41,8 @@ interface Side {
 }
 
 export interface Compared {
-  readonly agent: string;
-  readonly context: PolicyContext;
-  readonly contextAfter: PolicyContext;
-  readonly nowMs: number;
+  /** What the policies are asked: the candidate's model may have said something else. */
+  readonly question: { readonly before: Question; readonly after: Question };
   readonly fired: { readonly before: ReadonlySet<string>; readonly after: ReadonlySet<string> };
   readonly before: Side;
   readonly after: Side;
@@ -48,47 +57,59 @@ export function differ(compared: Compared): Difference {
   const rules = [...ids].map((id) => ({ id, before: fired.before.has(id), after: fired.after.has(id) }));
   const actions = pairs(compared);
   const failures = compared.after.actions.filter((one) => !isProposed(one));
-  return { rules, actions, failures, isChanged: rules.some((one) => one.before !== one.after) || actions.some(isChangedPair) };
+  return {
+    rules,
+    actions,
+    failures,
+    isChanged: rules.some((one) => one.before !== one.after) || actions.some(isChangedPair),
+  };
 }
 
-export function isChangedPair({ before, after }: ActionPair): boolean {
+export function isChangedPair({ before, after, isUnknown }: ActionPair): boolean {
+  if (isUnknown === true) return false;
   if (before === undefined || after === undefined) return true;
   return outcomeOf(before.effect) !== outcomeOf(after.effect);
 }
 
 function pairs(compared: Compared): ActionPair[] {
-  const { agent, context, contextAfter, nowMs, before, after, isJudgedAnew } = compared;
+  const { question, before, after } = compared;
   const left = [...compared.recorded];
   const judgedBefore = before.actions.filter(isProposed).map((action) => {
     const at = left.findIndex((one) => one.rule === action.rule && one.tool === action.tool);
     const [recorded] = at < 0 ? [] : left.splice(at, 1);
-    return recorded === undefined
-      ? judge(action, agent, context, before.law, nowMs)
-      : judgedThen(action, recorded);
+    return recorded === undefined ? judge(action, question.before, before.law) : judgedThen(action, recorded);
   });
   // What the log has and the rules do not tell again stays as it was.
   judgedBefore.push(...left.map((one) => judgedThen(actionOf(one), one)));
   const open = after.actions.filter(isProposed).concat(left.map(actionOf));
-  const paired = judgedBefore.map((one): ActionPair => {
-    const at = open.findIndex((candidate) => isSameAction(candidate, one.action));
+  const paired = judgedBefore.map((then): ActionPair => {
+    const at = open.findIndex((candidate) => isSameAction(candidate, then.action));
     const [candidate] = at < 0 ? [] : open.splice(at, 1);
-    if (candidate === undefined) return { before: one, after: undefined };
-    const isAnew = isJudgedAnew || one.action.rule !== candidate.rule;
-    return { before: one, after: isAnew ? judge(candidate, agent, contextAfter, after.law, nowMs) : one };
+    if (candidate === undefined) return { before: then, after: undefined };
+    return rejudged(then, candidate, compared);
   });
   const more = open.map(
-    (action): ActionPair => ({ before: undefined, after: judge(action, agent, contextAfter, after.law, nowMs) }),
+    (action): ActionPair => ({ before: undefined, after: judge(action, question.after, after.law) }),
   );
   return [...paired, ...more];
 }
 
-function isProposed(action: ProposedAction): boolean {
-  return action.failure === undefined;
+function rejudged(
+  then: Judged,
+  candidate: ProposedAction,
+  { question, before, after, isJudgedAnew }: Compared,
+): ActionPair {
+  if (!isJudgedAnew && then.action.rule === candidate.rule) return { before: then, after: then };
+  const isKnown = isToldAgain(then, question.before, before.law);
+  return {
+    before: then,
+    after: isKnown ? judge(candidate, question.after, after.law) : undefined,
+    ...(isKnown ? {} : { isUnknown: true }),
+  };
 }
 
-function actionOf(recorded: RecordedAction): ProposedAction {
-  const { rule, tool, arguments: given } = recorded;
-  return { rule, tool, arguments: given, private: recorded.private ?? [], failure: undefined };
+function isProposed(action: ProposedAction): boolean {
+  return action.failure === undefined;
 }
 
 /** The same effect on the world: whichever rule proposes it. */

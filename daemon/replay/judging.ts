@@ -43,8 +43,18 @@ export function contextOf(decision: Decision, hasFeatures: boolean): PolicyConte
   };
 }
 
-export function judge(action: ProposedAction, agent: string, context: PolicyContext, law: Law, nowMs: number): Judged {
-  const verdict = law.policy?.judge(judgedAction(action, agent, law.tools), context, nowMs) ?? UNREADABLE;
+/** Who proposes: an agent, or a person. */
+export type Proposer = Pick<JudgedAction, "agent" | "by">;
+
+/** What a policy is asked about. */
+export interface Question {
+  readonly proposer: Proposer;
+  readonly context: PolicyContext;
+  readonly nowMs: number;
+}
+
+export function judge(action: ProposedAction, { proposer, context, nowMs }: Question, law: Law): Judged {
+  const verdict = law.policy?.judge(judgedAction(action, proposer, law.tools), context, nowMs) ?? UNREADABLE;
   const { effect, rules, errors } = verdict;
   return { action, effect, rules, errors, isRecorded: false };
 }
@@ -58,7 +68,20 @@ export function judgedThen(action: ProposedAction, recorded: RecordedAction): Ju
   return { action, effect, rules, errors: [], isRecorded: true };
 }
 
-function judgedAction(action: ProposedAction, agent: string, tools: Law["tools"]): JudgedAction {
+/**
+ * Whether the policy of then, asked again, says what it said: it may have seen what the log does not have, and another
+ * policy can not be asked about that either.
+ */
+export function isToldAgain(then: Judged, question: Question, law: Law): boolean {
+  return !then.isRecorded || law.policy === undefined || judge(then.action, question, law).effect === then.effect;
+}
+
+export function actionOf(recorded: RecordedAction): ProposedAction {
+  const { rule, tool, arguments: given } = recorded;
+  return { rule, tool, arguments: given, private: recorded.private ?? [], failure: undefined };
+}
+
+function judgedAction(action: ProposedAction, { agent, by }: Proposer, tools: Law["tools"]): JudgedAction {
   const { tool, arguments: given, rule } = action;
   const config = tools[tool];
   return {
@@ -70,7 +93,7 @@ function judgedAction(action: ProposedAction, agent: string, tools: Law["tools"]
     idempotent: config?.idempotent ?? false,
     agent,
     rule,
-    by: "",
+    by,
   };
 }
 

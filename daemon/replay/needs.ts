@@ -24,7 +24,9 @@ export function needsReadings(recorded: AgentConfig, candidate: AgentConfig): st
   const changed = [...names].filter(
     (name) => !WITHOUT_READINGS.has(name) && name !== "features" && !isDeepStrictEqual(was[name], is[name]),
   );
-  const features = Object.entries(candidate.features ?? {}).filter(([name, text]) => recorded.features?.[name] !== text);
+  const features = Object.entries(candidate.features ?? {}).filter(
+    ([name, text]) => recorded.features?.[name] !== text,
+  );
   const hasOther = (candidate.features === undefined) !== (recorded.features === undefined);
   return [
     ...changed.map((name) => `its ${name} changed`),

@@ -22,7 +22,11 @@ export const edgeRules = { fallback: "fallback", silence: "silence" } as const;
 interface Planned {
   readonly tool: string;
   readonly constants: Arguments;
-  readonly expressions: readonly { readonly name: string; readonly expression: Expression; readonly isPrivate: boolean }[];
+  readonly expressions: readonly {
+    readonly name: string;
+    readonly expression: Expression;
+    readonly isPrivate: boolean;
+  }[];
 }
 
 /** The actions of one agent by rule. Its arguments were checked with the agent. */
@@ -37,12 +41,13 @@ export class RuleActions {
     const secrets = privatePaths(plan);
     this.#withAnswer = new Expressions(declarations);
     this.#withoutAnswer = new Expressions({ ...declarations, answer: [] });
-    this.#byRule = new Map(rules.map((rule) => [rule.id, rule.do.map((one) => planned(one, this.#withAnswer, secrets))]));
+    this.#byRule = new Map(
+      rules.map((rule) => [rule.id, rule.do.map((one) => planned(one, this.#withAnswer, secrets))]),
+    );
     this.#byEdge = new Map(
-      [
-        [edgeRules.fallback, fallback?.do ?? []] as const,
-        [edgeRules.silence, silence?.do ?? []] as const,
-      ].map(([edge, list]) => [edge, list.map((one) => planned(one, this.#withoutAnswer, secrets))]),
+      [[edgeRules.fallback, fallback?.do ?? []] as const, [edgeRules.silence, silence?.do ?? []] as const].map(
+        ([edge, list]) => [edge, list.map((one) => planned(one, this.#withoutAnswer, secrets))],
+      ),
     );
   }
 
@@ -90,14 +95,17 @@ function proposed(rule: string, { tool, constants, expressions }: Planned): Prop
   for (const { name, expression } of expressions) {
     const value = expression.value();
     if (isArgument(value)) filled[name] = value;
-    else failure ??= `${name}: ${value instanceof ExpressionFailure ? value.message : "no text, number or truth value"}`;
+    else
+      failure ??= `${name}: ${value instanceof ExpressionFailure ? value.message : "no text, number or truth value"}`;
   }
   const secret = expressions.filter((one) => one.isPrivate).map((one) => one.name);
   return { rule, tool, arguments: filled, private: secret, failure };
 }
 
 function isArgument(value: ExpressionValue | ExpressionFailure): value is ArgumentValue {
-  return typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value));
+  return (
+    typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))
+  );
 }
 
 /** Paths of values that are never shown: private fields, and features made of them. */

@@ -32,10 +32,7 @@ export function replayStep(
   const truth = ask(before);
   // Where nothing differs the step is the one that was taken: whole milliseconds do not always tell it again.
   const isAsTold =
-    told !== undefined &&
-    truth === told.step.truth &&
-    isSameTiming(timing, told.timing) &&
-    before === told.step.before;
+    told !== undefined && truth === told.step.truth && isSameTiming(timing, told.timing) && before === told.step.before;
   const step = isAsTold ? { kind: told.step.kind, state: told.step.after } : stepRule(timing, before, truth, nowMs);
   return { kind: step.kind, track: trackOf(step.state, told?.step.after) };
 }
