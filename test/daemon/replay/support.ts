@@ -106,6 +106,7 @@ function write(store: Store, made: MadeLog, parts: Parts): void {
         : undefined,
     outputNames: manifest?.outputs.map((output) => output.name) ?? [],
     windowed: plan.config.window !== undefined,
+    privateNames: [],
   });
   const number = store.agentNumber(made.agent);
   for (const [index, pass] of made.passes.entries()) {
