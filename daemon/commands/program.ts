@@ -52,10 +52,12 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   events: () => import("./events.ts"),
   try: () => import("./try.ts"),
   feed: () => import("./feed.ts"),
+  simulate: () => import("./simulate.ts"),
   decisions: () => import("./decisions.ts"),
   actions: () => import("./actions.ts"),
   explain: () => import("./explain.ts"),
   reproduce: () => import("./reproduce.ts"),
+  replay: () => import("./replay.ts"),
   audit: () => import("./audit.ts"),
   completion: () => import("./completion.ts"),
 };
