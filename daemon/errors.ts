@@ -26,6 +26,7 @@ export const daemonErrors = {
   NOT_ALLOWED: "This person may not do that.",
   PERSON_UNKNOWN: "Nobody is known by this token or signature.",
   REQUEST_INVALID: "The request is not one that the daemon understands.",
+  NOTHING_TO_REPLAY: "There are no recorded decisions to try the candidate on.",
   NOT_REPRODUCIBLE: "The decision can not be run again with what is stored.",
 } as const;
 

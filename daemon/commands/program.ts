@@ -57,6 +57,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   actions: () => import("./actions.ts"),
   explain: () => import("./explain.ts"),
   reproduce: () => import("./reproduce.ts"),
+  replay: () => import("./replay.ts"),
   audit: () => import("./audit.ts"),
   completion: () => import("./completion.ts"),
 };
