@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import {
   type Document,
   isAlias,
@@ -17,7 +17,7 @@ import { applyEnvironment, type Environment } from "./environment.ts";
 import { filesBeside, type NamedFile, readText, type SourceFile, sha256 } from "./files.ts";
 import { mergeFiles, type ParsedFile } from "./merge.ts";
 import { type Entry, type Place, placed, placedIn, placeKey } from "./places.ts";
-import { atValue, type Finding, inOrder, type Path, type Problem } from "./problems.ts";
+import { atKey, atValue, type Finding, inOrder, type Path, type Problem } from "./problems.ts";
 import { type ReleaseConfig, releaseSchema } from "./release.ts";
 import { generationSections } from "./schema-tree.ts";
 import { emptyFileText, syntaxHint, syntaxText, topLevelText } from "./syntax-text.ts";
@@ -46,6 +46,8 @@ export interface LoadOptions {
   readonly environment: Environment;
   /** Relative paths mean this folder; default: the file's. */
   readonly baseDirectory?: string;
+  /** A candidate: a file of its own whose policy or cases stand in place of the configuration's. */
+  readonly policyFile?: string | undefined;
 }
 
 const MOST_ALIASES = 100;
@@ -59,7 +61,8 @@ export interface ReadFile extends ParsedFile {
 /** Reads the file and conf.d/*.yaml beside it: a frozen configuration, or every mistake with its place. Never throws. */
 export function loadConfig(options: LoadOptions): LoadResult {
   const problems: Problem[] = [];
-  const files = filesBeside(options.file).flatMap((file) => readOne(file, problems));
+  const own = filesBeside(options.file).flatMap((file) => readOne(file, problems));
+  const files = options.policyFile === undefined ? own : withPolicyOf(options.policyFile, own, problems);
   if (files.length === 0 || problems.length > 0) return { ok: false, problems: inOrder(problems) };
   const merged = mergeFiles(files);
   const { value, overrides, findings } = applyEnvironment(merged.value, options.environment, yamlValue);
@@ -108,6 +111,30 @@ export function keptSections(kept: readonly KeptFile[]): Record<string, unknown>
   if (files.length < kept.length) return undefined;
   const { value } = mergeFiles(files);
   return Object.fromEntries(Object.entries(value).filter(([section]) => generationSections.includes(section)));
+}
+
+const POLICY_SECTIONS: readonly string[] = ["policy", "policyTests"];
+
+/** Whether a file has a policy or its cases, and nothing else; not so when it can not be read. */
+export function isPolicyAlone(file: string): boolean {
+  const [read] = readOne({ name: file, path: basename(file), isMain: true }, []);
+  const sections = Object.keys(read?.value ?? {}).filter((section) => section !== "schemaVersion");
+  return sections.length > 0 && sections.every((section) => POLICY_SECTIONS.includes(section));
+}
+
+function withPolicyOf(policyFile: string, files: readonly ReadFile[], problems: Problem[]): ReadFile[] {
+  const [read] = readOne({ name: policyFile, path: basename(policyFile), isMain: true }, problems);
+  if (read === undefined) return [...files];
+  for (const section of Object.keys(read.value)) {
+    if (section === "schemaVersion" || POLICY_SECTIONS.includes(section)) continue;
+    problems.push(placedIn(read, atKey([section], `a file of policy has no "${section}"`)));
+  }
+  const isReplaced = (section: string) => POLICY_SECTIONS.includes(section) && Object.hasOwn(read.value, section);
+  const rest = files.map((file) => ({
+    ...file,
+    value: Object.fromEntries(Object.entries(file.value).filter(([section]) => !isReplaced(section))),
+  }));
+  return [...rest, read];
 }
 
 /** One file with its places; its mistakes go to `problems`. */

@@ -1,8 +1,10 @@
 import { agentFindings } from "./agent-references.ts";
 import type { GatewayConfig } from "./gateway.ts";
 import { atKey, atValue, type Finding, type Path, suggest } from "./problems.ts";
+import { queryFindings } from "./query-references.ts";
 import type { ReleaseConfig } from "./release.ts";
 import { partOfValue } from "./schema-tree.ts";
+import { toolFindings } from "./tool-references.ts";
 import { clientTopicMistake } from "./topic-syntax.ts";
 
 export interface Whole {
@@ -29,9 +31,10 @@ export function references(
     ...gatewayFindings(gateway),
     ...Object.entries(generation.agents).flatMap(([name, agent]) => agentFindings(name, agent, written)),
     ...modelFindings(generation, written),
-    ...toolFindings(generation, written),
+    ...toolFindings(config, written),
     ...policyFindings(generation, written),
     ...policyTestFindings(generation, written),
+    ...queryFindings(generation, written),
   ];
 }
 
@@ -116,6 +119,7 @@ function gatewayFindings(gateway: GatewayConfig): Finding[] {
   for (const [name, endpoint] of Object.entries(gateway.endpoints)) {
     found.push(...credentialsInUrl(["endpoints", name, "url"], endpoint.url, "secretFile"));
   }
+  if (gateway.mail !== undefined) found.push(...mailFindings(gateway.mail));
   const { ballastBytes, maxBytes } = gateway.store;
   if (ballastBytes * 2 > maxBytes) {
     found.push(
@@ -125,6 +129,19 @@ function gatewayFindings(gateway: GatewayConfig): Finding[] {
       ),
     );
   }
+  return found;
+}
+
+function mailFindings({ host, security, username, passwordFile }: NonNullable<GatewayConfig["mail"]>): Finding[] {
+  const found: Finding[] = [];
+  if (security === "none" && !LOOPBACK.test(host)) {
+    const message = `mail to ${host} would go over the network unprotected`;
+    found.push(atValue(["mail", "security"], message, "Say starttls or tls; none is for a server on this machine."));
+  }
+  if (username !== undefined && passwordFile === undefined)
+    found.push(atValue(["mail", "username"], "a username without a password", "Add mail.passwordFile."));
+  if (username === undefined && passwordFile !== undefined)
+    found.push(atValue(["mail", "passwordFile"], "a password without a username", "Add mail.username."));
   return found;
 }
 
@@ -150,36 +167,6 @@ function modelFindings(generation: ReleaseConfig, written: Written): Finding[] {
       );
     }
     return found;
-  });
-}
-
-function toolFindings(generation: ReleaseConfig, written: Written): Finding[] {
-  return Object.entries(generation.tools).flatMap(([name, tool]) => {
-    const uses = (key: string, value: string | undefined, section: string, what: string): Finding[] => {
-      const known = written.names([section]);
-      if (value === undefined || known.includes(value)) return [];
-      return [
-        unknownName(["tools", name, key], what, value, known, `Name it in the gateway's file, under ${section}.`),
-      ];
-    };
-    if (tool.kind === "command") return uses("program", tool.program, "programs", "program");
-    if (tool.kind === "webhook" || tool.kind === "query")
-      return uses("endpoint", tool.endpoint, "endpoints", "endpoint");
-    if (tool.kind !== "notify" && tool.kind !== "handoff") return [];
-    const people = written.names(["people"]);
-    return tool.to.flatMap((person, index) =>
-      people.includes(person)
-        ? []
-        : [
-            unknownName(
-              ["tools", name, "to", index],
-              "person",
-              person,
-              people,
-              "Name them under people of the gateway's file.",
-            ),
-          ],
-    );
   });
 }
 

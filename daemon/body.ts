@@ -19,6 +19,8 @@ export interface DecisionLine {
   readonly trust: string;
   readonly inputs: InputRow;
   readonly fields: InputRow | undefined;
+  /** What was answered to its questions, as JSON. */
+  readonly queries?: string | undefined;
   readonly coverage: number;
   readonly windowCount: number;
   readonly state: string;
@@ -44,6 +46,8 @@ export interface DecisionForm {
   readonly fieldNames: readonly string[] | undefined;
   readonly outputNames: readonly string[];
   readonly windowed: boolean;
+  /** Inputs and fields that are never shown outside. */
+  readonly privateNames: readonly string[];
 }
 
 /**
@@ -58,6 +62,7 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
   const inputNames = quotedNames(form.inputNames);
   const fieldNames = form.fieldNames === undefined ? undefined : quotedNames(form.fieldNames);
   const outputNames = quotedNames(form.outputNames);
+  const privateText = form.privateNames.length === 0 ? "" : `,"private":${JSON.stringify(form.privateNames)}`;
   const rulesText = ruleWriter();
   const keyText = cachedQuote();
   return (line) => {
@@ -67,6 +72,8 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
     text += `${rowText(inputNames, line.inputs)}}`;
     if (fieldNames !== undefined && line.fields !== undefined)
       text += `,"fields":{${rowText(fieldNames, line.fields)}}`;
+    if (line.queries !== undefined) text += `,"queries":${line.queries}`;
+    text += privateText;
     if (form.windowed) text += `,"window":{"coverage":${line.coverage},"count":${line.windowCount}}`;
     if (line.state !== "") text += `,"state":${line.state}`;
     if (line.answer !== undefined) text += `,"answer":{${answerText(outputNames, form.outputNames, line.answer)}}`;

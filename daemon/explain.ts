@@ -1,4 +1,5 @@
 import type { Answer, InputRow } from "../models/inference.ts";
+import { PRIVATE } from "../sync/redact.ts";
 import { type Declarations, NEVER_FIRED_SECONDS, type PassValues, type StateValues } from "./expression-names.ts";
 import { ExpressionFailure, Expressions, type ExpressionValue } from "./expressions.ts";
 
@@ -19,13 +20,20 @@ export interface Seen {
   readonly nowMs: number;
 }
 
-/** Each part of an expression with its value, outermost first. */
-export function explainExpression(source: string, declarations: Declarations, seen: Seen): ExplainedPart[] {
+/** Each part of an expression with its value, outermost first; of parts that read a private name only that they do. */
+export function explainExpression(
+  source: string,
+  declarations: Declarations,
+  seen: Seen,
+  hidden: readonly string[] = [],
+): ExplainedPart[] {
   const expressions = new Expressions(declarations);
   const parts = expressions.parts(source);
   expressions.bind(seen.pass, seen.answer, seen.nowMs);
   expressions.bindState(seen.state);
+  const paths = hidden.flatMap((name) => [`event.fields.${name}`, `features.${name}`, `query.${name}`]);
   return parts.map(({ text, depth, expression }) => {
+    if (paths.some((path) => expression.reads.has(path))) return { text, depth, value: PRIVATE };
     const value = expression.value();
     return value instanceof ExpressionFailure ? { text, depth, error: value.message } : { text, depth, value };
   });
@@ -41,6 +49,7 @@ export interface RecordedDecision {
   readonly decidedAt: number;
   readonly inputs: Scalars;
   readonly fields?: Scalars | undefined;
+  readonly queries?: Readonly<Record<string, unknown>> | undefined;
   readonly window?: { readonly coverage: number; readonly count: number } | undefined;
   readonly state?: Readonly<Record<string, unknown>> | undefined;
   readonly answer?: Answer | undefined;
@@ -60,6 +69,7 @@ export function seenBy(rule: string, decision: RecordedDecision, declarations: D
       row: rowOf(declarations.features, decision.inputs),
       coverage: decision.window?.coverage ?? 0,
       windowCount: decision.window?.count ?? 0,
+      queries: decision.queries,
     },
     answer: decision.answer,
     state: stateOf(decision.state?.[rule]),

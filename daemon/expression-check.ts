@@ -19,6 +19,7 @@ import {
   identOf,
   listOf,
   numberOf,
+  rerooted,
   type Step,
   stepsOf,
 } from "./expression-tree.ts";
@@ -177,7 +178,12 @@ export class Checker {
       this.#say(this.#offsetIn(steps, at + 1), `${leaf.path} is ${typeWords[leaf.type]} and has no "${beyond.name}"`);
       return { expr, type: UNKNOWN };
     }
-    return { expr, type: testOnly ? "boolean" : UNKNOWN };
+    const inside = rerooted(expr, steps.length - 1 - at, identOf((steps[at] as Step).id, leaf.path));
+    if (!testOnly) return { expr: inside, type: UNKNOWN };
+    if (leaf.optional !== true) return { expr: inside, type: "boolean" };
+    // Where there is nothing at all, there is nothing in it either.
+    this.presenceOf.add(leaf);
+    return { expr: callOf(expr.id, "_&&_", [identOf(expr.id, presenceName(leaf.path)), inside]), type: "boolean" };
   }
 
   #list(expr: Expr, elements: readonly Expr[]): Checked {

@@ -214,13 +214,15 @@ export class Expressions {
   #trial(expression: Expression, purpose: Purpose, checker: Checker): ExpressionProblem | undefined {
     const used = [...checker.used.keys(), ...checker.presenceOf];
     // What a message says can not be made up.
-    if (this.declarations.payload === true || used.some((leaf) => leaf.type === "any")) return undefined;
+    if (this.declarations.payload === true || used.some(isOpen)) return undefined;
     for (const moment of this.declarations.own?.moments ?? syntheticMoments(this.declarations)) {
       this.bind(moment.pass, moment.answer, moment.nowMs, moment.payload);
       this.bindState(moment.state);
       const result = purpose === "condition" ? expression.test() : expression.value();
       if (!(result instanceof ExpressionFailure)) continue;
       const { message } = result;
+      // Nor what a question is answered: without an answer its rule does not fire.
+      if (used.some((one) => one.root === "query" && message.includes(`${one.path} has no value`))) continue;
       // What was bound as an error has no place of its own.
       const leaf = used.find((one) => message.startsWith(`${one.path} `));
       const offset = (leaf === undefined ? undefined : checker.used.get(leaf)) ?? result.offset;
@@ -318,6 +320,11 @@ function patternProblems(checker: Checker): ExpressionProblem[] {
 
 function planned(expr: Expr): Run {
   return plan(environment(), expr as unknown as Parameters<typeof plan>[1]) as Run;
+}
+
+/** What it can be is nowhere said. Questions may go unanswered, and that can be tried. */
+function isOpen({ type, root }: Leaf): boolean {
+  return type === "any" && root !== "query";
 }
 
 const MOST_SHOWN = 3;

@@ -52,7 +52,8 @@ export interface RuleOutcome {
   readonly reason?: string;
 }
 
-const STRENGTH: Readonly<Record<PolicyEffect, number>> = { deny: 0, permit: 1, requireApproval: 2, forbid: 3 };
+/** Which of two effects wins. */
+export const STRENGTH: Readonly<Record<PolicyEffect, number>> = { deny: 0, permit: 1, requireApproval: 2, forbid: 3 };
 
 /**
  * What a policy says, from what came of its rules, in the order of the file: the strongest that matched, whatever the

@@ -1,12 +1,15 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Decision, type RecordKind, readDecision } from "../sync/records.ts";
+import { type ActionLine, actionLine } from "./act/action-line.ts";
 import { callDaemon } from "./api/control-client.ts";
 import { DaemonError } from "./errors.ts";
 import { digestFinder } from "./model-digests.ts";
+import type { RestoredAction } from "./store/messages.ts";
 import { type Page, type RecordFilter, recordById, recordPage, type StoredRow } from "./store/queries.ts";
 import { recordsSchema } from "./store/schema.ts";
 import { openForReading } from "./store/sqlite-reader.ts";
+import { type ActionFilter, actionPage, actionsOfDecisions } from "./store/tables/action.ts";
 
 /** A decision with its place in the log. */
 export interface PlacedDecision {
@@ -23,6 +26,8 @@ export type DecisionFilter = Omit<RecordFilter, "kinds" | "limit" | "newestFirst
 interface LogPages {
   page(filter: RecordFilter): Promise<Page>;
   byId(id: string): Promise<StoredRow | undefined>;
+  actions(filter: ActionFilter): Promise<RestoredAction[]>;
+  actionsOf(decisions: readonly string[]): Promise<RestoredAction[]>;
   close(): void;
 }
 
@@ -99,6 +104,41 @@ export class LogReader {
     throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
   }
 
+  /** Actions of decisions that lie near each other in time, by decision. */
+  async actionsOf(decisions: readonly string[]): Promise<ReadonlyMap<string, readonly ActionLine[]>> {
+    const lines = (await this.#pages.actionsOf(decisions)).map(actionLine);
+    const by = new Map<string, ActionLine[]>();
+    for (const line of lines) by.set(line.decision ?? "", [...(by.get(line.decision ?? "") ?? []), line]);
+    return by;
+  }
+
+  /** The newest `limit` actions, oldest of them first. */
+  async newestActions(
+    filter: Omit<ActionFilter, "limit" | "newestFirst" | "after">,
+    limit: number,
+  ): Promise<ActionLine[]> {
+    const found: ActionLine[] = [];
+    for (let after: string | undefined; found.length < limit; ) {
+      const wanted = Math.min(PAGE_ROWS, limit - found.length);
+      const page = await this.#pages.actions({ ...filter, after, limit: wanted, newestFirst: true });
+      found.push(...page.map(actionLine));
+      after = found.at(-1)?.intent;
+      if (page.length < wanted) break;
+    }
+    return found.reverse();
+  }
+
+  /** All actions in the order in which they were proposed, a page at a time. */
+  async *actionPages(filter: Omit<ActionFilter, "limit" | "newestFirst">): AsyncGenerator<ActionLine[]> {
+    for (let after = filter.after; ; ) {
+      const page = await this.#pages.actions({ ...filter, after, limit: PAGE_ROWS, newestFirst: false });
+      const lines = page.map(actionLine);
+      if (lines.length > 0) yield lines;
+      if (lines.length < PAGE_ROWS) return;
+      after = lines.at(-1)?.intent;
+    }
+  }
+
   close(): void {
     this.#pages.close();
   }
@@ -123,6 +163,8 @@ function filePages(path: string): LogPages {
   return {
     page: async (filter) => recordPage(database, filter),
     byId: async (id) => recordById(database, id),
+    actions: async (filter) => actionPage(database, filter),
+    actionsOf: async (decisions) => actionsOfDecisions(database, decisions),
     close: () => database.close(),
   };
 }
@@ -133,6 +175,10 @@ function daemonPages(dataDirectory: string): LogPages {
     page: async (filter) => (await callDaemon({ dataDirectory, verb: "page", parameters: { ...filter } })) as Page,
     byId: async (id) =>
       ((await callDaemon({ dataDirectory, verb: "record", parameters: { id } })) as StoredRow | null) ?? undefined,
+    actions: async (filter) =>
+      (await callDaemon({ dataDirectory, verb: "actions", parameters: { ...filter } })) as RestoredAction[],
+    actionsOf: async (decisions) =>
+      (await callDaemon({ dataDirectory, verb: "actionsOf", parameters: { decisions } })) as RestoredAction[],
     close: () => undefined,
   };
 }

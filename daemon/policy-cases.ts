@@ -43,9 +43,9 @@ export function policyCases(
 /** What was expected, what came out, and by which rules. */
 export function failureOf({ name, test, verdict }: PolicyCase): string {
   const { effect, rules, errors } = verdict;
-  const by = rules.length === 0 ? "by no rule" : `by ${rules.map((rule) => `"${rule}"`).join(", ")}`;
+  const matching = rules.length === 0 ? "no rule matches" : `matching: ${rules.map((rule) => `"${rule}"`).join(", ")}`;
   const erred = errors.map(({ rule, reason }) => `; "${rule}" can not be evaluated: ${reason}`);
-  return `${name}: expected ${test.expect}, and the policy says ${effect} ${by}${erred.join("")}`;
+  return `${name}: expected ${test.expect}, and the policy says ${effect} (${matching})${erred.join("")}`;
 }
 
 interface Situation {

@@ -53,8 +53,8 @@ export const decisionSchema = record("decision", {
   clock: z.string(),
 });
 
-/** On the boot's clock, which counts within a boot, and as wall time, for people and for later boots. */
-const deadline = z.object({ bootMs: z.number(), wallMs });
+/** On the clock of a boot, told by the first digits of its id, and as wall time, for people and for later boots. */
+const deadline = z.object({ bootMs: z.number(), wallMs, boot: z.string() });
 export type Deadline = z.infer<typeof deadline>;
 
 export const actionClasses = ["notify", "reversible", "consequential", "critical"] as const;

@@ -6,26 +6,32 @@
 export type Literal = number | string | boolean;
 type Sign = "<" | "<=" | ">" | ">=" | "==" | "!=";
 
-/** A value that a condition reads: one of a group of open names, or one that is always there. */
+/** A value that may be there or not. */
+export interface OpenName {
+  readonly group: "event.fields" | "features" | "answer" | "arguments";
+  readonly name: string;
+}
+
+/** A value that a condition reads. */
 export type Name =
-  | { readonly group: "event.fields" | "features" | "answer" | "arguments"; readonly name: string }
+  | OpenName
   | { readonly known: "event.key" | "action.tool" | "action.agent" | "action.by" | "event.time" | "now" };
 
 export type Condition =
   | { readonly kind: "literal"; readonly value: boolean }
   | { readonly kind: "bare"; readonly name: Name }
-  | { readonly kind: "has"; readonly name: Name & { readonly group: string } }
+  | { readonly kind: "has"; readonly name: OpenName }
   | { readonly kind: "compare"; readonly name: Name; readonly sign: Sign; readonly literal: Literal }
   | {
       readonly kind: "arithmetic";
-      readonly left: Name & { readonly group: string };
+      readonly left: OpenName;
       readonly operator: "-" | "*" | "/" | "%";
       readonly right: number;
       readonly sign: Sign;
       readonly literal: number;
     }
   | { readonly kind: "among"; readonly name: Name; readonly literals: readonly Literal[] }
-  | { readonly kind: "some"; readonly list: Name & { readonly group: string }; readonly above: number }
+  | { readonly kind: "some"; readonly list: OpenName; readonly above: number }
   | { readonly kind: "and" | "or"; readonly parts: readonly [Condition, Condition] }
   | { readonly kind: "not"; readonly part: Condition }
   | { readonly kind: "choice"; readonly parts: readonly [Condition, Condition, Condition] };
@@ -192,7 +198,7 @@ function read(name: Name, situation: NaiveSituation): Value {
   return isBrokenList(name, situation) ? ERROR : (value as Value);
 }
 
-function written(name: Name & { readonly group: string }, situation: NaiveSituation): unknown {
+function written(name: OpenName, situation: NaiveSituation): unknown {
   const group = {
     "event.fields": situation.fields,
     features: situation.features,
@@ -202,7 +208,7 @@ function written(name: Name & { readonly group: string }, situation: NaiveSituat
   return new Map(Object.entries(group)).get(name.name);
 }
 
-function isBrokenList(name: Name & { readonly group: string }, situation: NaiveSituation): boolean {
+function isBrokenList(name: OpenName, situation: NaiveSituation): boolean {
   const value = written(name, situation);
   return Array.isArray(value) && value.some((one) => !Number.isFinite(one));
 }

@@ -143,6 +143,7 @@ function write(store: Store, made: MadeLog, parts: Parts): void {
     fieldNames: readsFields ? plan.fields.map((field) => field.name) : undefined,
     outputNames: manifest?.outputs.map((output) => output.name) ?? [],
     windowed: plan.config.window !== undefined,
+    privateNames: [],
   });
   const number = store.agentNumber(made.agent);
   for (const { index, pass, verdict, nowMs, bootMs } of verdicts(compiled, made.passes)) {
