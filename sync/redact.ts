@@ -65,6 +65,11 @@ function withoutError(rule: unknown): unknown {
   return isTelling ? { ...rule, why: `error: ${PRIVATE}` } : rule;
 }
 
+/** Why an expression has no value, where what it read is private. */
+export function withoutPrivateQuotes(reason: string): string {
+  return HARMLESS.test(`error: ${reason}`) ? reason : PRIVATE;
+}
+
 function isObject(value: unknown): value is Json {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
