@@ -189,5 +189,5 @@ function limitsText({ limits }: Report, paint: Paint): string {
 }
 
 function share(part: number, whole: number): string {
-  return whole === 0 ? "–" : `${figure((part / whole) * 100)} %`;
+  return whole === 0 ? "–" : `${Number(((part / whole) * 100).toPrecision(3))} %`;
 }
