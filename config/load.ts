@@ -54,7 +54,7 @@ const MOST_ALIASES = 100;
 const DEEPEST = 64;
 const MOST_PROBLEMS_OF_SYNTAX = 20;
 
-interface ReadFile extends ParsedFile {
+export interface ReadFile extends ParsedFile {
   readonly source: SourceFile;
 }
 
@@ -90,17 +90,27 @@ export function loadConfig(options: LoadOptions): LoadResult {
  * The generation's sections of files that were kept, without the gateway around them; undefined when this version can
  * not read them. Nothing is checked that was checked when they ran.
  */
-export function loadRelease(kept: readonly { path: string; source: string }[]): ReleaseConfig | undefined {
+export function loadRelease(kept: readonly KeptFile[]): ReleaseConfig | undefined {
+  const release = releaseSchema.safeParse(keptSections(kept));
+  return release.success ? deepFreeze(release.data) : undefined;
+}
+
+interface KeptFile {
+  readonly path: string;
+  readonly source: string;
+}
+
+/** What stands in the generation's sections of files that were kept; undefined when one of them can not be read. */
+export function keptSections(kept: readonly KeptFile[]): Record<string, unknown> | undefined {
   const files = kept.flatMap(({ path, source }) => {
     const parsed = parse(source);
     if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) return [];
     const upgraded = upgrade(parsed.value as Record<string, unknown>);
     return upgraded.ok ? [{ name: path, places: parsed.places, value: upgraded.value }] : [];
   });
+  if (files.length < kept.length) return undefined;
   const { value } = mergeFiles(files);
-  const sections = Object.entries(value).filter(([section]) => generationSections.includes(section));
-  const release = releaseSchema.safeParse(Object.fromEntries(sections));
-  return files.length === kept.length && release.success ? deepFreeze(release.data) : undefined;
+  return Object.fromEntries(Object.entries(value).filter(([section]) => generationSections.includes(section)));
 }
 
 const POLICY_SECTIONS: readonly string[] = ["policy", "policyTests"];
@@ -127,7 +137,8 @@ function withPolicyOf(policyFile: string, files: readonly ReadFile[], problems: 
   return [...rest, read];
 }
 
-function readOne(file: NamedFile, problems: Problem[]): ReadFile[] {
+/** One file with its places; its mistakes go to `problems`. */
+export function readOne(file: NamedFile, problems: Problem[]): ReadFile[] {
   const fail = (message: string, hint?: string, place: Place = { line: 1, column: 1 }): never[] => {
     problems.push({ file: file.name, ...place, path: "", message, ...(hint === undefined ? {} : { hint }) });
     return [];
@@ -316,7 +327,7 @@ function startOf(node: unknown): number | undefined {
   return (node as { range?: readonly number[] | null } | null | undefined)?.range?.[0];
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const part of Object.values(value)) deepFreeze(part);

@@ -53,9 +53,9 @@ function peopleFindings(at: Path, to: readonly string[], written: Written): Find
   });
 }
 
-/** What is of class notify needs no permit and goes on while the gateway is stopped. */
+/** What is of class notify needs no permit and goes on while the gateway is stopped: only what people read. */
 function classFindings(at: Path, tool: ToolConfig): Finding[] {
-  if (tool.class !== "notify" || tool.kind === "notify") return [];
+  if (tool.class !== "notify" || tool.kind === "notify" || tool.kind === "handoff") return [];
   const message = `a tool of kind ${tool.kind} can not be of class notify: that needs no permit, and works while latched`;
   return [atValue([...at, "class"], message, "Words to people are sent by tools of kind notify.")];
 }

@@ -10,7 +10,11 @@ const interlocksSchema = z.strictObject({
       .array(
         z.strictObject({
           topic: described(level, "Where the reading comes from; {name} is an argument.", "plant/{pump}/pressure"),
-          when: described(z.string().min(1), "A CEL condition over `payload` that has to hold.", "payload.bar < 6"),
+          when: described(
+            z.string().min(1),
+            "A CEL condition over `payload` and `arguments` that has to hold.",
+            "payload.bar < 6",
+          ),
           maxAgeSeconds: described(seconds, "How old the reading may be, in seconds; an older one is a no.", 10),
         }),
       )
@@ -97,7 +101,7 @@ const common = {
         topic: described(z.string(), "Where the effect can be read back.", "plant/{pump}/state"),
         when: described(
           z.string(),
-          "A CEL condition over `payload` that shows the effect.",
+          "A CEL condition over `payload` and `arguments` that shows the effect.",
           "payload.running == false",
         ),
         withinSeconds: described(seconds, "How soon it must show, in seconds.", 3),

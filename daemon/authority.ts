@@ -7,6 +7,8 @@ import type { Verb } from "./api/control-server.ts";
 import { createIdentify } from "./api/identify.ts";
 import type { Clock } from "./clock.ts";
 import { Latch } from "./latch.ts";
+import { createFirstLatch } from "./latch-file.ts";
+import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { Modes } from "./modes.ts";
 import { createPeople, type People } from "./people.ts";
@@ -31,6 +33,8 @@ interface Options {
 
 /** What people have said: whether effects may leave, how far each may go; and who they are. */
 export interface Authority {
+  /** Starts before the store. */
+  readonly first: Component;
   readonly latch: Latch;
   readonly modes: Modes;
   readonly people: People;
@@ -59,6 +63,17 @@ export function createAuthority(deps: Deps, { gateway, agents, tools }: Options)
   );
   const lines = Object.entries(tools).map(([name, tool]) => ({ name, kind: tool.kind, class: tool.class }));
   return {
+    first: {
+      name: "latch-file",
+      start: async () => {
+        try {
+          createFirstLatch(dataDirectory, clock.wallMs());
+        } catch (err) {
+          log.error({ part: "latch", err }, "the latch file could not be made");
+        }
+      },
+      stop: async () => undefined,
+    },
     latch,
     modes,
     people,

@@ -98,7 +98,20 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const first = firstGeneration(prepared, { store, clock, log, newId, library });
   return {
     parts: [
-      ...[store, latch, modes, first, acting, inference, asking.queries, runtime, bus, commands, acting.recovery],
+      ...[
+        authority.first,
+        store,
+        latch,
+        modes,
+        first,
+        acting,
+        inference,
+        asking.queries,
+        runtime,
+        bus,
+        commands,
+        acting.recovery,
+      ],
       ...[runtime.ownSources, reader, control, ready],
     ],
     status,

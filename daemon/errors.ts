@@ -10,6 +10,7 @@ export const daemonErrors = {
   SOCKET_PROTOCOL: "The daemon speaks another version of the control protocol.",
   NO_SUCH_AGENT: "No agent has this name.",
   NO_SUCH_TOOL: "No tool has this name.",
+  NO_SUCH_PROPOSAL: "No action of this id waits for a person.",
   NO_SUCH_DECISION: "No decision has this id.",
   NO_DATA: "There is no database yet.",
   MODEL_UNUSABLE: "A model that the configuration names can not be used.",
@@ -25,6 +26,7 @@ export const daemonErrors = {
   NOT_ALLOWED: "This person may not do that.",
   PERSON_UNKNOWN: "Nobody is known by this token or signature.",
   REQUEST_INVALID: "The request is not one that the daemon understands.",
+  NOTHING_TO_REPLAY: "There are no recorded decisions to try the candidate on.",
   NOT_REPRODUCIBLE: "The decision can not be run again with what is stored.",
 } as const;
 

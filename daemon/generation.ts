@@ -4,7 +4,8 @@ import type { Problem } from "../config/problems.ts";
 import { generationDigest } from "../config/release.ts";
 import { featureUnit } from "../models/features.ts";
 import type { Library } from "../models/library.ts";
-import { planTool, type ToolPlan } from "./act/tool-plan.ts";
+import { checkPrivacy, checkTools } from "./act/check-tools.ts";
+import type { ToolPlan } from "./act/tool-plan.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
@@ -101,6 +102,7 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
       continue;
     }
     const compiled = checkAgent(plan, model?.found.manifest, gateway.device, problemAt, problems);
+    if (compiled !== undefined) checkPrivacy(name, compiled, generation.tools, problemAt, problems);
     const queries = compileQueries(plan, ground, problems);
     if (model !== undefined) {
       const { manifest, manifestText } = model.found;
@@ -110,12 +112,7 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found, queries });
   }
   const policy = checkPolicy(loaded, problems);
-  const tools = new Map(
-    Object.entries(generation.tools).flatMap(([name, tool]) =>
-      // What only asks is nothing that anybody could propose.
-      tool.kind === "query" ? [] : [[name, planTool(name, tool, gateway.device, loaded.problemAt, problems)] as const],
-    ),
-  );
+  const tools = checkTools(loaded, problems);
   if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };
   const list = [...files.values()];
   return {

@@ -1,31 +1,23 @@
-import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  lchownSync,
+  openSync,
+  readSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { crashpoint } from "./crashpoint.ts";
+import { BLOCK_BYTES, type LatchNote, type LatchReading, parseLatch, renderLatch } from "./latch-note.ts";
+import { storeFiles } from "./store/files.ts";
 
-/** What the file says: whether effects may leave, since when, and on whose word. */
-export interface LatchNote {
-  readonly latched: boolean;
-  readonly why: string;
-  readonly by: string;
-  /** Wall time, for people. */
-  readonly at: number;
-  /** Names this one stop: who releases it knows which. */
-  readonly nonce: string;
-}
-
-export type LatchReading =
-  | { readonly kind: "read"; readonly note: LatchNote }
-  | { readonly kind: "missing" }
-  | { readonly kind: "unreadable"; readonly reason: string }
-  /** This process could not look just now; that says nothing about the file. */
-  | { readonly kind: "blind"; readonly reason: string };
-
-const BLOCK_BYTES = 512;
-/** As JSON, so that a block holds everything whatever the letters are. */
-const WHY_BYTES = 240;
-const BY_BYTES = 80;
-const NONCE = /^[0-9a-f]{16,32}$/;
 const DAMAGED = "it is damaged";
 const BLINDING = ["EMFILE", "ENFILE", "ENOMEM", "EINTR", "EAGAIN"];
 // A pipe in its place must not hold the reader up, and a link leads to somebody else's file.
@@ -41,37 +33,24 @@ export function acknowledgementPath(directory: string): string {
   return join(directory, "latch.ack");
 }
 
-/** The note with texts that fit, without control characters. */
-export function fitting(note: LatchNote): LatchNote {
-  return { ...note, why: cut(note.why, WHY_BYTES), by: cut(note.by, BY_BYTES) };
+/** Makes the blocks that are there from then on, whatever becomes of the disk: effects were never stopped. */
+export function createLatch(directory: string, wallMs: number): void {
+  const nonce = randomBytes(8).toString("hex");
+  const note = { latched: false, why: "never stopped", by: "holdfast", at: wallMs, nonce };
+  crashpoint("latch.create.before");
+  writeLatchDurably(acknowledgementPath(directory), note);
+  writeLatchDurably(latchPath(directory), note);
+  crashpoint("latch.create.after");
 }
 
-/** One block of a disk: a line of JSON with a sum over itself, padded with spaces. */
-export function renderLatch(given: LatchNote): Buffer {
-  const { latched, why, by, at, nonce } = fitting(given);
-  const body = { v: 1, latched, why, by, at, nonce };
-  const sum = createHash("sha256").update(JSON.stringify(body)).digest("hex").slice(0, 16);
-  const line = Buffer.from(JSON.stringify({ ...body, sum }));
-  const block = Buffer.alloc(BLOCK_BYTES, " ");
-  line.copy(block);
-  block[BLOCK_BYTES - 1] = 0x0a;
-  return block;
-}
-
-/** Reads a block; undefined unless every byte is as it was written. */
-export function parseLatch(block: Buffer): LatchNote | undefined {
-  if (block.length !== BLOCK_BYTES) return undefined;
-  let value: Partial<LatchNote> | null;
-  try {
-    value = JSON.parse(block.toString("utf8")) as Partial<LatchNote> | null;
-  } catch {
-    return undefined;
-  }
-  const { latched, why, by, at, nonce } = value ?? {};
-  if (typeof latched !== "boolean" || typeof why !== "string" || typeof by !== "string") return undefined;
-  if (typeof at !== "number" || typeof nonce !== "string" || !NONCE.test(nonce)) return undefined;
-  const note = { latched, why, by, at, nonce };
-  return renderLatch(note).equals(block) ? note : undefined;
+/**
+ * The same for a directory in which no daemon has written anything yet. Has to come before anything else is written: from
+ * then on a file that is missing means latched, also where control.db is lost with it.
+ */
+export function createFirstLatch(directory: string, wallMs: number): void {
+  const { control, controlCopy, records } = storeFiles(directory);
+  const isUsed = [control, controlCopy, records, latchPath(directory)].some((path) => existsSync(path));
+  if (!isUsed) createLatch(directory, wallMs);
 }
 
 /** Reads the file as it is now: by its path, since it may have been replaced. */
@@ -131,6 +110,9 @@ export async function syncLatch(path: string): Promise<void> {
 /** Writes it so that it lasts, its name too: for whoever is no daemon and has nothing else to do. */
 export function writeLatchDurably(path: string, note: LatchNote): void {
   writeLatch(path, note);
+  const folder = statSync(dirname(path));
+  // Made by root, it would be one that the daemon can neither read nor release.
+  if (process.geteuid?.() === 0) lchownSync(path, folder.uid, folder.gid);
   fsyncPath(path, "r+");
   fsyncPath(dirname(path), "r");
 }
@@ -142,21 +124,4 @@ export function fsyncPath(path: string, flags: "r" | "r+"): void {
   } finally {
     closeSync(file);
   }
-}
-
-/** As many letters as fit, never half of one. */
-function cut(text: string, bytes: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they would take six bytes each, and say nothing.
-  const clean = Buffer.from(text.replaceAll(/[\u0000-\u001f\u007f]+/g, " ")).toString();
-  if (jsonBytes(clean) <= bytes) return clean;
-  let fits = "";
-  for (const letter of clean) {
-    if (jsonBytes(`${fits}${letter}…`) > bytes) break;
-    fits += letter;
-  }
-  return `${fits}…`;
-}
-
-function jsonBytes(text: string): number {
-  return Buffer.byteLength(JSON.stringify(text)) - 2;
 }

@@ -2,20 +2,13 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "./clock.ts";
 import { crashpoint } from "./crashpoint.ts";
 import { DaemonError } from "./errors.ts";
-import {
-  acknowledgementPath,
-  fitting,
-  type LatchNote,
-  type LatchReading,
-  latchPath,
-  readLatch,
-  syncLatch,
-  writeLatch,
-  writeLatchDurably,
-} from "./latch-file.ts";
+import { acknowledgementPath, createLatch, latchPath, readLatch, syncLatch, writeLatch } from "./latch-file.ts";
+import { fitting, isSame, keptIn, type LatchNote, type LatchReading, whatIsWrong } from "./latch-note.ts";
 import type { Store } from "./store/store.ts";
 
 const LOOK_MS = 100;
+/** So many looks between two tries to write a file again that does not say what it should. */
+const REPAIR_LOOKS = 50;
 /** control.db's names: what the latch is, and that a file of it was made. */
 const META = "latch";
 const META_FILE = "latchFile";
@@ -51,6 +44,8 @@ export class Latch {
   #note: LatchNote;
   #problem: string | undefined;
   #isForgetful = false;
+  #isReleasing = false;
+  #looksUntilRepair = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: Deps) {
@@ -61,18 +56,21 @@ export class Latch {
   }
 
   async start(): Promise<void> {
-    const { meta } = await this.#deps.control.state();
+    const { meta, pointer } = await this.#deps.control.state();
     const kept = keptIn(meta[META]);
     let reading = readLatch(this.#path);
-    if (reading.kind === "missing" && meta[META_FILE] !== "yes" && kept === undefined) reading = this.#create();
+    // A control.db that has lived before and knows of no file is of a version that had none.
+    const hadNone = meta[META_FILE] !== "yes" && kept === undefined && pointer !== undefined;
+    if (reading.kind === "missing" && hadNone) reading = this.#create();
     const note = this.#firstNote(reading, kept);
+    const isOnDisk = reading.kind === "read" && isSame(reading.note, note);
     const isNews = note.nonce !== kept?.nonce && note.latched;
     this.#note = note;
     if (isNews) this.#deps.onChange(this.state());
-    await this.#keep(note, reading.kind === "read" && isSame(reading.note, note) ? undefined : "file", kept);
+    await this.#keep(note, isOnDisk ? undefined : "file", kept);
     if (meta[META_FILE] !== "yes") await this.#change(META_FILE, "yes");
     if (note.latched) void this.#acknowledge(note);
-    this.#timer = setInterval(() => this.isLatched(true), LOOK_MS);
+    this.#timer = setInterval(() => this.#patrol(), LOOK_MS);
     this.#timer.unref();
   }
 
@@ -86,7 +84,7 @@ export class Latch {
     const reading = readLatch(this.#path);
     if (reading.kind === "read") {
       const { note } = reading;
-      if (note.latched && note.nonce !== this.#note.nonce) this.#adopt(note);
+      if (note.latched && !isSame(note, this.#note)) this.#adopt(note);
     } else if (reading.kind === "blind") return true;
     else if (!this.#note.latched) this.#adopt(this.#stopped(whatIsWrong(reading)), "file");
     return this.#note.latched;
@@ -116,6 +114,15 @@ export class Latch {
    * between leaves it latched, since the file is written last.
    */
   async release(by: string, nonce?: string): Promise<LatchState> {
+    this.#isReleasing = true;
+    try {
+      return await this.#release(by, nonce);
+    } finally {
+      this.#isReleasing = false;
+    }
+  }
+
+  async #release(by: string, nonce: string | undefined): Promise<LatchState> {
     const latched = this.#note;
     if (!this.isLatched(true)) return this.state();
     this.#assertStill(latched, nonce);
@@ -131,7 +138,8 @@ export class Latch {
       crashpoint("latch.release.file");
       await syncLatch(this.#path);
     } catch (cause) {
-      throw new DaemonError("LATCH_NOT_RELEASED", { file: this.#path }, { cause });
+      const hint = "Remove what lies there instead of the file, and release again.";
+      throw new DaemonError("LATCH_NOT_RELEASED", { file: this.#path }, { cause, hint });
     }
     this.isLatched(true);
     this.#assertStill(latched, nonce);
@@ -148,6 +156,23 @@ export class Latch {
     if (now.nonce === latched.nonce && (nonce === undefined || nonce === now.nonce)) return;
     const hint = "Look at it again: holdfast status.";
     throw new DaemonError("LATCH_NONCE", { latch: now.nonce, why: now.why, by: now.by }, { hint });
+  }
+
+  /** While it is set, the file has to say so, also after it was removed: then a lost control.db costs nothing. */
+  #patrol(): void {
+    if (!this.isLatched(true) || this.#isReleasing) return;
+    if (this.#looksUntilRepair > 0) {
+      this.#looksUntilRepair -= 1;
+      return;
+    }
+    const reading = readLatch(this.#path);
+    if (reading.kind === "blind" || (reading.kind === "read" && isSame(reading.note, this.#note))) return;
+    this.#looksUntilRepair = REPAIR_LOOKS;
+    try {
+      writeLatch(this.#path, this.#note);
+    } catch (error) {
+      this.#deps.onProblem?.(`the latch file could not be written: ${messageOf(error)}`);
+    }
   }
 
   /** The file says so: somebody wrote it, or it is not what the daemon left there. */
@@ -203,15 +228,9 @@ export class Latch {
     }
   }
 
-  /** The first start of a data directory. The block is there from now on, whatever becomes of the disk. */
   #create(): LatchReading {
-    const at = this.#deps.clock.wallMs();
-    const note = { latched: false, why: "never stopped", by: "holdfast", at, nonce: this.#newNonce() };
     try {
-      crashpoint("latch.create.before");
-      writeLatchDurably(acknowledgementPath(this.#deps.directory), note);
-      writeLatchDurably(this.#path, note);
-      crashpoint("latch.create.after");
+      createLatch(this.#deps.directory, this.#deps.clock.wallMs());
     } catch (error) {
       this.#deps.onProblem?.(`the latch file could not be made: ${messageOf(error)}`);
     }
@@ -226,27 +245,6 @@ export class Latch {
   #stopped(why: string): LatchNote {
     return { latched: true, why, by: "holdfast", at: this.#deps.clock.wallMs(), nonce: this.#newNonce() };
   }
-}
-
-function whatIsWrong(reading: Exclude<LatchReading, { kind: "read" }>): string {
-  return reading.kind === "missing" ? "the latch file is missing" : `the latch file can not be read: ${reading.reason}`;
-}
-
-/** What control.db says; undefined where it says nothing, latched where it makes no sense. */
-function keptIn(text: string | undefined): LatchNote | undefined {
-  if (text === undefined) return undefined;
-  try {
-    const { latched, why, by, at, nonce } = JSON.parse(text) as LatchNote;
-    if (typeof latched === "boolean" && typeof nonce === "string")
-      return { latched, why: String(why), by: String(by), at: Number(at), nonce };
-  } catch {
-    // Not JSON: told as what follows.
-  }
-  return { latched: true, why: "control.db's latch can not be read", by: "holdfast", at: 0, nonce: "0000000000000000" };
-}
-
-function isSame(one: LatchNote, other: LatchNote): boolean {
-  return one.latched === other.latched && one.nonce === other.nonce;
 }
 
 function messageOf(error: unknown): string {

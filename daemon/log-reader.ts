@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Decision, readDecision } from "../sync/records.ts";
+import { type Decision, type RecordKind, readDecision } from "../sync/records.ts";
 import { type ActionLine, actionLine } from "./act/action-line.ts";
 import { callDaemon } from "./api/control-client.ts";
 import { DaemonError } from "./errors.ts";
@@ -82,6 +82,17 @@ export class LogReader {
         newestFirst: false,
       });
       if (page.rows.length > 0) yield page.rows.map((row) => this.#placed(row));
+      if (page.next === undefined) return;
+      afterN = page.next;
+    }
+  }
+
+  /** All records of these kinds, oldest first, a page at a time. */
+  async *records(filter: DecisionFilter, kinds: readonly RecordKind[]): AsyncGenerator<readonly StoredRow[]> {
+    let afterN = filter.afterN;
+    for (;;) {
+      const page = await this.#pages.page({ ...filter, kinds, afterN, limit: PAGE_ROWS, newestFirst: false });
+      if (page.rows.length > 0) yield page.rows;
       if (page.next === undefined) return;
       afterN = page.next;
     }

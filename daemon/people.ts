@@ -12,16 +12,17 @@ export interface Person {
   readonly name: string;
   readonly isKnown: boolean;
   readonly roles: readonly Role[];
+  /** Why it is not known who this is, where something was wrong. */
+  readonly doubt?: "token";
 }
 
 /** What needs a role. Stopping and tightening need none. */
-export type Deed = "loosen" | "release" | "use" | "take" | "approve";
+export type Deed = "loosen" | "release" | "use" | "approve";
 
 const ROLE_FOR: Readonly<Record<Deed, Role>> = {
   loosen: "operator",
   release: "operator",
   use: "operator",
-  take: "operator",
   approve: "approver",
 };
 

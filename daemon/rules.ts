@@ -44,21 +44,30 @@ class BoundRule {
 
   constructor(rule: CompiledRule) {
     const { id } = rule.config;
-    const reads = new Set([...rule.when.reads, ...(rule.clearWhen?.reads ?? [])]);
     this.rule = rule;
-    this.readsState = reads.has("state");
-    this.timing = {
-      forMs: rule.config.forSeconds * 1000,
-      cooldownMs: rule.config.cooldownSeconds * 1000,
-      hasClear: rule.clearWhen !== undefined,
-      keepsLastFired: reads.has("state.sinceLastFired"),
-      countsPasses: reads.has("state.passes"),
-    };
+    this.readsState = readsOf(rule).has("state");
+    this.timing = timingOf(rule);
     this.quiet = { id, fired: false, why: "condition false" };
     this.fired = { id, fired: true, why: "fired" };
     this.firing = { id, fired: false, why: "still firing" };
     this.cleared = { id, fired: false, why: "cleared" };
   }
+}
+
+/** Root names and paths that a rule's conditions read. */
+export function readsOf({ when, clearWhen }: CompiledRule): ReadonlySet<string> {
+  return new Set([...when.reads, ...(clearWhen?.reads ?? [])]);
+}
+
+export function timingOf(rule: CompiledRule): RuleTiming {
+  const reads = readsOf(rule);
+  return {
+    forMs: rule.config.forSeconds * 1000,
+    cooldownMs: rule.config.cooldownSeconds * 1000,
+    hasClear: rule.clearWhen !== undefined,
+    keepsLastFired: reads.has("state.sinceLastFired"),
+    countsPasses: reads.has("state.passes"),
+  };
 }
 
 /** The rules of one agent with their states by key. */

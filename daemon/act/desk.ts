@@ -59,14 +59,16 @@ export class Desk {
     return [...this.#handoffs.values()];
   }
 
-  /** A person takes a task. False: nothing waits under this id. */
-  async take(id: string, by: string): Promise<boolean> {
+  /** A person takes a task: one that is there, and for them. */
+  async take(id: string, by: string): Promise<"taken" | "gone" | "notFor"> {
     const action = this.#handoffs.get(id);
-    if (action === undefined) return false;
+    if (action === undefined) return "gone";
+    const { config } = action.plan;
+    if (config.kind === "handoff" && config.to.length > 0 && !config.to.includes(by)) return "notFor";
     this.#handoffs.delete(id);
     this.#deps.step(action, { state: "acknowledged", reason: "taken", by, final: true });
     await this.#deps.durable();
-    return true;
+    return "taken";
   }
 
   handOver(action: Action): void {

@@ -18,8 +18,10 @@ export function actionsForPeople(acting: Acting, hasTool: (name: string) => bool
       return made ?? { id: "", state: "suppressed", reason: "observe" };
     },
     take: async (id, by) => {
-      const isTaken = (await acting.desk?.take(id, by.name)) === true;
-      return isTaken ? { id, state: "acknowledged" } : { id, state: "unknown", reason: "nothing waits under this id" };
+      const came = await acting.desk?.take(id, by.name);
+      if (came === "taken") return { id, state: "acknowledged" };
+      if (came === "notFor") throw new DaemonError("NOT_ALLOWED", { who: by.name, reason: "the task is for others" });
+      return { id, state: "unknown", reason: "nothing waits under this id" };
     },
     settle: () => acting.settle(),
   };

@@ -154,7 +154,7 @@ export class Proposer {
       idempotencyKey: decision === undefined ? id : `${decision}/${proposed.rule}/${proposed.index}`,
       ...(isDry ? { dryRun: true as const } : {}),
     };
-    const broken = brokenArguments(proposed, target);
+    const broken = brokenArguments(proposed, plan, target);
     const judgement: Judgement =
       broken === undefined
         ? this.#judge(action, plan, verdict, { isApproved: false, isDry })
@@ -224,8 +224,10 @@ export class Proposer {
   }
 }
 
-function brokenArguments(proposed: Proposed, target: string | undefined): string | undefined {
+function brokenArguments(proposed: Proposed, plan: ToolPlan, target: string | undefined): string | undefined {
   if (proposed.failure !== undefined) return `argument: ${proposed.failure}`;
+  const missing = plan.needs.find((name) => !Object.hasOwn(proposed.arguments, name));
+  if (missing !== undefined) return `argument: ${missing} is missing`;
   if (target === undefined) return "argument: it does not fit a level of the topic";
   const chars = Object.values(proposed.arguments).reduce<number>((sum, one) => sum + String(one).length, 0);
   return chars > MOST_ARGUMENT_CHARS ? `argument: more than ${MOST_ARGUMENT_CHARS} characters` : undefined;

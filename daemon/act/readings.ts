@@ -13,6 +13,7 @@ interface Heard {
 
 interface Waiter {
   readonly reading: Reading;
+  readonly given: Arguments;
   readonly resolve: (payload: unknown) => void;
 }
 
@@ -40,7 +41,7 @@ export class Readings {
     const value = payload.length > MOST_PAYLOAD_BYTES ? undefined : payloadValue(payload);
     if (isKept) this.#keep(topic, value);
     for (const waiter of waiters ?? []) {
-      if (waiter.reading.holds(value, this.#clock.wallMs()) === true) waiter.resolve(value);
+      if (waiter.reading.holds(value, waiter.given, this.#clock.wallMs()) === true) waiter.resolve(value);
     }
   };
 
@@ -52,7 +53,7 @@ export class Readings {
       if (heard === undefined) return `interlock: nothing was heard on ${topic ?? one.topic}`;
       const ageMs = this.#clock.bootMs() - heard.bootMs;
       if (ageMs > one.maxAgeMs) return `interlock: the last reading on ${topic} is ${Math.round(ageMs / 1000)} s old`;
-      const holds = one.holds(heard.payload, this.#clock.wallMs());
+      const holds = one.holds(heard.payload, given, this.#clock.wallMs());
       if (holds !== true) return `interlock: ${topic} says no${holds === false ? "" : ` (${holds})`}`;
     }
     return undefined;
@@ -73,7 +74,7 @@ export class Readings {
         resolve(payload);
       };
       const over = (): void => end(undefined);
-      const waiter: Waiter = { reading, resolve: (payload) => end({ payload }) };
+      const waiter: Waiter = { reading, given, resolve: (payload) => end({ payload }) };
       const timer = setTimeout(over, withinMs);
       signal.addEventListener("abort", over, { once: true });
       waiters.add(waiter);

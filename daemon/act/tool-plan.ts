@@ -1,8 +1,9 @@
 import type { Path, Problem } from "../../config/problems.ts";
 import type { ToolConfig } from "../../config/tools.ts";
 import type { ActionClass } from "../../sync/records.ts";
-import { type Expression, Expressions } from "../expressions.ts";
+import { type Expression, Expressions, NO_PASS } from "../expressions.ts";
 import type { Device } from "../generation.ts";
+import { type ReadingSubject, readingDeclarations } from "./reading-names.ts";
 import { fillText, fillTopic, filterOf } from "./template.ts";
 import type { Arguments } from "./tool.ts";
 
@@ -10,7 +11,7 @@ import type { Arguments } from "./tool.ts";
 export interface Reading {
   readonly topic: string;
   /** Whether the payload says yes; why not, where it could not be asked. */
-  readonly holds: (payload: unknown, nowMs: number) => boolean | string;
+  readonly holds: (payload: unknown, given: Arguments, nowMs: number) => boolean | string;
 }
 
 /** A tool's configuration as the act path needs it: seconds became milliseconds, conditions are compiled. */
@@ -18,6 +19,8 @@ export interface ToolPlan {
   readonly name: string;
   readonly config: ToolConfig;
   readonly class: ActionClass;
+  /** Arguments without which it can not be used. */
+  readonly needs: readonly string[];
   readonly timeoutMs: number;
   readonly executeWithinMs: number;
   readonly approveWithinMs: number;
@@ -38,6 +41,7 @@ const SECOND_MS = 1000;
 export function planTool(
   name: string,
   config: ToolConfig,
+  needs: readonly string[],
   device: Device,
   problemAt: (path: Path, message: string, hint?: string) => Problem,
   problems: Problem[],
@@ -45,14 +49,7 @@ export function planTool(
   const at: Path = ["tools", name];
   const reading = (topic: string, when: string, path: Path): Reading => {
     // A set of values of its own: what one message says must not be seen by another condition.
-    const expressions = new Expressions({
-      fields: [],
-      features: [],
-      answer: [],
-      windowed: false,
-      device,
-      payload: true,
-    });
+    const expressions = new Expressions(readingDeclarations(device));
     const compiled = expressions.compile(when, "condition");
     if (!compiled.ok) for (const one of compiled.problems) problems.push(problemAt(path, one.message, one.hint));
     return { topic, holds: compiled.ok ? asker(expressions, compiled.expression) : () => false };
@@ -62,6 +59,7 @@ export function planTool(
     name,
     config,
     class: config.class,
+    needs,
     timeoutMs: config.timeoutSeconds * SECOND_MS,
     executeWithinMs: config.executeWithinSeconds * SECOND_MS,
     approveWithinMs: config.approveWithinSeconds * SECOND_MS,
@@ -88,26 +86,18 @@ export function planTool(
   };
 }
 
-const NO_PASS = {
-  key: "",
-  eventId: undefined,
-  eventTimeMs: 0,
-  fields: undefined,
-  row: [],
-  coverage: 0,
-  windowCount: 0,
-} as const;
-
 function asker(expressions: Expressions, condition: Expression): Reading["holds"] {
-  return (payload, nowMs) => {
-    expressions.bind(NO_PASS, undefined, nowMs, payload);
+  return (payload, given, nowMs) => {
+    const subject: ReadingSubject = { payload, arguments: given };
+    expressions.bind(NO_PASS, undefined, nowMs, subject);
     const truth = condition.test();
     return typeof truth === "boolean" ? truth : truth.message;
   };
 }
 
-/** What an action is about, for limits and interlocks; undefined when an argument does not fit. */
-export function targetOf({ config }: ToolPlan, given: Arguments): string | undefined {
+/** What an action is about, for limits and interlocks; undefined when an argument does not fit, or is not there. */
+export function targetOf({ config, needs }: ToolPlan, given: Arguments): string | undefined {
+  if (needs.some((name) => !Object.hasOwn(given, name))) return undefined;
   if (config.target !== undefined) return fillText(config.target, given);
   return config.kind === "mqtt" ? fillTopic(config.topic, given) : "";
 }

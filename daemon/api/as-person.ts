@@ -43,7 +43,7 @@ export function personAsker(identify: Identify, refused: (refusal: Refusal) => v
 /** Throws NOT_ALLOWED unless the person has the role for it. */
 export function demand(person: Person, deed: Deed): void {
   if (may(person, deed)) return;
-  const reason = person.isKnown ? "role" : "unknown";
+  const reason = person.isKnown ? "role" : (person.doubt ?? "unknown");
   const hint = "Roles are given in `people` of the gateway's file.";
   throw new DaemonError("NOT_ALLOWED", { who: person.name, reason }, { hint });
 }

@@ -4,6 +4,7 @@ import { EXIT_DONE } from "../errors.ts";
 import { type ExplainedPart, explainExpression, seenBy } from "../explain.ts";
 import { LogReader, type PlacedDecision } from "../log-reader.ts";
 import { pastAgent } from "../past.ts";
+import { actionLines } from "./action-text.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { decisionJson } from "./decision-line.ts";
 import { figure, type Paint, painter, safe, time } from "./format.ts";
@@ -17,7 +18,7 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
   void program
     .command("explain <id>")
     .description(
-      "why a decision came out as it did: inputs, each part of each condition with its value (reproduce runs it again)",
+      "why a decision came out as it did: inputs, each part of each condition with its value, each guard of its actions (reproduce runs it again)",
     )
     .option("--config <file>", "the gateway's file")
     .option("--data <directory>", "its data directory")
@@ -63,9 +64,12 @@ async function explain(id: string, options: Options, io: Io): Promise<number> {
         })),
       };
     });
+    const actions = (await log.actionsOf([decision.id])).get(decision.id) ?? [];
     if (options.json === true)
-      io.out(`${JSON.stringify({ ...decisionJson(shown), units: Object.fromEntries(units), explained: rules })}\n`);
-    else io.out(text(shown, rules, units, painter(io)));
+      io.out(
+        `${JSON.stringify({ ...decisionJson(shown, actions), units: Object.fromEntries(units), explained: rules })}\n`,
+      );
+    else io.out(`${text(shown, rules, units, painter(io))}${actionLines(actions, painter(io)).join("\n")}\n`);
     return EXIT_DONE;
   } finally {
     log.close();

@@ -5,8 +5,14 @@ import { importsOf, packageOf, read, type SourceFile, sources } from "./sources.
 const PLACES: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["models/host/session.ts"],
   aedes: ["daemon/bus/embedded.ts"],
-  // Clients of the site's broker for what sensors say and for commands, and the short-lived one with which `feed` publishes.
-  mqtt: ["daemon/bus/external.ts", "daemon/bus/command-connection.ts", "daemon/bus/publisher.ts"],
+  // Clients of the site's broker for what sensors say and for commands, the short-lived one with which `feed` publishes,
+  // and the simulated plant's.
+  mqtt: [
+    "daemon/bus/external.ts",
+    "daemon/bus/command-connection.ts",
+    "daemon/bus/publisher.ts",
+    "daemon/simulate/plant-bus.ts",
+  ],
   "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts"],
   "@bufbuild/cel": ["daemon/expressions.ts"],
   yaml: ["config/load.ts"],

@@ -1,3 +1,4 @@
+import { neededBy } from "../../config/tool-references.ts";
 import type { ToolConfig } from "../../config/tools.ts";
 import { toolSchema } from "../../config/tools.ts";
 import type { Gate, Sent, Tool, ToolCall } from "../../daemon/act/tool.ts";
@@ -35,6 +36,7 @@ export function planOf(name: string, config: Record<string, unknown>): ToolPlan 
   const plan = planTool(
     name,
     parsed,
+    neededBy(parsed, { programs: {} }),
     { name: "gateway", labels: {} },
     (_path, message) => ({ file: "", line: 1, column: 1, path: "", message }),
     problems as never,

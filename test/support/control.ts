@@ -4,6 +4,7 @@ import type { ControlChange, ControlState } from "../../daemon/store/messages.ts
 export class FakeControl {
   readonly modes: Record<string, string> = {};
   readonly meta: Record<string, string> = {};
+  pointer: string | undefined;
   readonly changes: ControlChange[] = [];
   /** Lets changes fail, as on a full disk. */
   isFull = false;
@@ -12,7 +13,7 @@ export class FakeControl {
   #waiting: (() => void)[] = [];
 
   async state(): Promise<ControlState> {
-    return { generations: [], pointer: undefined, modes: { ...this.modes }, meta: { ...this.meta } };
+    return { generations: [], pointer: this.pointer, modes: { ...this.modes }, meta: { ...this.meta } };
   }
 
   async change(change: ControlChange): Promise<ControlState> {

@@ -1,6 +1,6 @@
 import { type LookupAddress, promises } from "node:dns";
 import { connect, isIP, type LookupFunction, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, type TLSSocket } from "node:tls";
 import { isPrivateAddress } from "./addresses.ts";
 
 /** All addresses of a name. */
@@ -90,19 +90,15 @@ export function dial(to: Dialling, done: (result: Line | DialFailure) => void): 
   raw.once("connect", () => {
     if (!to.privateAddress && isPrivateAddress(raw.remoteAddress ?? "")) return tell(PRIVATE);
     if (to.tls === undefined) return tell({ socket: raw });
-    const secured = connectTls({
-      socket: raw,
-      host: to.host,
-      servername: isIP(to.host) === 0 ? to.host : "",
-      minVersion: "TLSv1.2",
-      rejectUnauthorized: true,
-      ...(to.tls.ca === undefined ? {} : { ca: to.tls.ca }),
-      ...(to.tls.protocols === undefined ? {} : { ALPNProtocols: [...to.tls.protocols] }),
-    });
-    written = secured;
-    secured.on("error", (error) => tell(failureOf(error)));
-    secured.on("close", () => tell(CLOSED));
-    secured.once("secureConnect", () => tell({ socket: secured }));
+    try {
+      const secured = secure(raw, to.host, to.tls);
+      written = secured;
+      secured.on("error", (error) => tell(failureOf(error)));
+      secured.on("close", () => tell(CLOSED));
+      secured.once("secureConnect", () => tell({ socket: secured }));
+    } catch (error) {
+      tell(failureOf(error as Error)); // a CA's file that holds something else
+    }
   });
   const hangUp = (): void => void raw.destroy();
   const breakOff = (): void => {
@@ -112,6 +108,18 @@ export function dial(to: Dialling, done: (result: Line | DialFailure) => void): 
     else raw.resetAndDestroy();
   };
   return { breakOff, hangUp };
+}
+
+function secure(raw: Socket, host: string, { ca, protocols }: NonNullable<Dialling["tls"]>): TLSSocket {
+  return connectTls({
+    socket: raw,
+    host,
+    servername: isIP(host) === 0 ? host : "",
+    minVersion: "TLSv1.2",
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+    ...(protocols === undefined ? {} : { ALPNProtocols: [...protocols] }),
+  });
 }
 
 class NotAllowed extends Error {

@@ -1,11 +1,12 @@
 import { createHash } from "node:crypto";
+import { Readable } from "node:stream";
 import MailComposer from "nodemailer/lib/mail-composer/index.js";
 import SMTPConnection from "nodemailer/lib/smtp-connection/index.js";
 import type { GatewayConfig } from "../../../config/gateway.ts";
 import type { NamedFiles } from "../../bus/named-files.ts";
 import type { Gate, Sent } from "../tool.ts";
-import { dial, type Line, networkWords, type Resolve, systemResolve } from "./dial.ts";
-import { type Cut, oneTry, refused, stopped, unknown } from "./one-try.ts";
+import { dial, type Line, type Resolve, systemResolve } from "./dial.ts";
+import { type Cut, fileRefused, oneTry, refused, stopped, unknown } from "./one-try.ts";
 
 export type MailConfig = NonNullable<GatewayConfig["mail"]>;
 
@@ -24,6 +25,7 @@ export interface MailDeps {
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|localhost)$/;
 const LONGEST_REASON = 200;
+const FAREWELL_MS = 1000;
 
 /** Hands a mail to the server of the gateway's file. Acknowledged: the server took it on. */
 export async function sendMail(
@@ -40,7 +42,7 @@ export async function sendMail(
   try {
     secrets = secretsOf(config, deps.files);
   } catch (error) {
-    return refused(`a file of the mail server can not be used: ${(error as Error).message}`, false);
+    return fileRefused(error);
   }
   const message = await compose(config.from, mail);
   return oneTry(timeoutMs, signal, (end) => deliver({ config, mail, message, secrets, deps, gate }, end));
@@ -66,33 +68,52 @@ interface Delivery {
   readonly gate: Gate;
 }
 
+/** How far it came: the gate is asked before the envelope; until its text goes out, nothing can become of a mail. */
+type Phase = "greeting" | "envelope" | "text";
+
 function deliver(delivery: Delivery, end: (sent: Sent) => void): (why: Cut) => void {
-  const { config, secrets, deps, gate } = delivery;
+  const { config, message, secrets, deps, gate } = delivery;
   const { host, port, security } = config;
-  let hasBegun = false;
+  let smtp: SMTPConnection | undefined;
+  let phase: Phase = "greeting";
   const finish = (sent: Sent): void => {
     end(sent);
+    smtp?.close();
     dialled.hangUp();
   };
-  const broken = (error: Failure): void => finish(hasBegun ? failureOf(error) : refusalOf(error));
+  const broken = (error: Failure): void => finish(judge(error, phase));
+  const text = Readable.from(
+    once(message, () => {
+      phase = "text";
+    }),
+  );
   const tls = security === "tls" ? { ca: secrets.ca } : undefined;
   const wanted = { host, port, tls, privateAddress: true, resolve: deps.resolve ?? systemResolve };
   const dialled = dial(wanted, (line) => {
     if ("reason" in line) return end(refused(line.reason, line.permanent));
-    const smtp = new SMTPConnection(connectionOptions(config, secrets, line));
-    smtp.on("error", broken);
-    smtp.on("end", () => broken(new Error("it closed the connection")));
+    const made = new SMTPConnection(connectionOptions(config, secrets, line));
+    smtp = made;
+    made.on("error", broken);
+    made.on("end", () => broken(new Error("it closed the connection")));
     const send = (): void => {
-      hasBegun = gate();
-      if (hasBegun) handOver(smtp, delivery, end, broken);
-      else finish(stopped);
+      if (!gate()) finish(stopped);
+      else {
+        phase = "envelope";
+        handOver(made, delivery, text, end, broken);
+      }
     };
-    smtp.connect(() => {
+    made.connect(() => {
       if (secrets.login === undefined) send();
-      else smtp.login(secrets.login, (error) => (error ? broken(error) : send()));
+      else made.login(secrets.login, (error) => (error ? broken(error) : send()));
     });
   });
-  return (why) => finish(hasBegun ? unknown(why) : refused(why, false));
+  return (why) => finish(phase === "text" ? unknown(why) : refused(why, false));
+}
+
+/** Read from its beginning only when the server wants it. */
+function* once(message: Buffer, begins: () => void): Generator<Buffer> {
+  begins();
+  yield message;
 }
 
 function connectionOptions(config: MailConfig, secrets: Secrets, line: Line): SMTPConnection.Options {
@@ -114,41 +135,35 @@ function connectionOptions(config: MailConfig, secrets: Secrets, line: Line): SM
 function handOver(
   smtp: SMTPConnection,
   { config, mail, message }: Delivery,
+  text: Readable,
   end: (sent: Sent) => void,
   broken: (error: Failure) => void,
 ): void {
   const to = mail.to.map(({ address }) => address);
-  smtp.send({ from: config.from, to, size: message.length }, message, (error, info) => {
+  smtp.send({ from: config.from, to, size: message.length }, text, (error, info) => {
     if (error) return broken(error);
     end({ kind: "acknowledged", detail: { accepted: info.accepted.length, refused: info.rejected.length } });
     smtp.quit();
+    setTimeout(() => smtp.close(), FAREWELL_MS);
   });
 }
 
 interface Failure extends Error {
-  readonly code?: string | undefined;
   readonly responseCode?: number | undefined;
   readonly response?: string | undefined;
 }
 
-/** Before the mail began to leave. */
-function refusalOf(error: Failure): Sent {
-  return refused(words(error), isPermanent(error) || /CERT|SIGNED|ISSUER|VERIFY/.test(error.code ?? ""));
-}
-
-/** The server said no; or it said nothing, and may have taken the mail on. */
-function failureOf(error: Failure): Sent {
-  if (error.responseCode === undefined) return unknown(words(error));
-  return { kind: "failed", left: true, reason: words(error), permanent: isPermanent(error) };
-}
-
-function isPermanent({ responseCode }: Failure): boolean {
-  return responseCode !== undefined && responseCode >= 500;
+function judge(error: Failure, phase: Phase): Sent {
+  const code = error.responseCode ?? 0;
+  const isPermanent = code >= 500 || /certificate/i.test(error.message);
+  if (phase !== "greeting" && code >= 400)
+    return { kind: "failed", left: true, reason: words(error), permanent: isPermanent };
+  // It said nothing of the text, and may have taken it on.
+  return phase === "text" ? unknown(words(error)) : refused(words(error), isPermanent);
 }
 
 function words(error: Failure): string {
-  const said = error.response?.replaceAll(/\s+/g, " ");
-  return (said ?? networkWords(error)).slice(0, LONGEST_REASON);
+  return (error.response ?? error.message).replaceAll(/\s+/g, " ").slice(0, LONGEST_REASON);
 }
 
 function compose(from: string, mail: Mail): Promise<Buffer> {

@@ -12,6 +12,12 @@ export function refused(reason: string, permanent = true): Sent {
   return { kind: "failed", left: false, reason, permanent };
 }
 
+/** A file that the gateway's own names can not be read: that may be mended meanwhile. */
+export function fileRefused(error: unknown): Sent {
+  const { message, hint } = error as Error & { readonly hint?: string };
+  return refused(hint === undefined ? message : `${message} ${hint}`, false);
+}
+
 export function unknown(reason: string): Sent {
   return { kind: "unknown", reason };
 }
@@ -38,13 +44,18 @@ export function oneTry(
     const onAbort = (): void => breakOff("stopped");
     const timer = setTimeout(() => breakOff("timeout"), Math.min(timeoutMs, LONGEST_TIMER_MS));
     signal.addEventListener("abort", onAbort, { once: true });
-    cut = begin((sent) => {
+    const end = (sent: Sent): void => {
       isOver = true;
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       resolve(sent);
-    });
+    };
+    try {
+      cut = begin(end);
+    } catch (error) {
+      end(refused((error as Error).message));
+    }
     // A gate that stops the whole way may have aborted it meanwhile.
-    if (cutBy !== undefined && !isOver) cut(cutBy);
+    if (cutBy !== undefined && !isOver) cut?.(cutBy);
   });
 }

@@ -5,6 +5,8 @@ const GRACE_MS = 1000;
 /** After SIGKILL only the kernel can hold a process back, as in a read of a dead network disk. */
 const KILL_WAIT_MS = 2000;
 const LOOK_AGAIN_MS = 10;
+/** So often it looks more closely, which costs more. */
+const CLOSELY_EVERY = 5;
 
 /** Asks a process group to end, and after a second makes it. False: something of it could not be ended. */
 export async function endGroup(group: number): Promise<boolean> {
@@ -15,15 +17,16 @@ export async function endGroup(group: number): Promise<boolean> {
 /** Ends a process group at once. False: something of it could not be ended. */
 export async function killGroup(group: number): Promise<boolean> {
   signalGroup(group, "SIGKILL");
-  return (await isGoneWithin(group, KILL_WAIT_MS)) || !hasLivingMember(group);
+  return await isGoneWithin(group, KILL_WAIT_MS);
 }
 
 async function isGoneWithin(group: number, limitMs: number): Promise<boolean> {
-  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += LOOK_AGAIN_MS) {
+  for (let look = 1; look * LOOK_AGAIN_MS <= limitMs; look++) {
     if (!signalGroup(group, 0)) return true;
     await sleep(LOOK_AGAIN_MS);
+    if (look % CLOSELY_EVERY === 0 && !hasLivingMember(group)) return true;
   }
-  return !signalGroup(group, 0);
+  return false;
 }
 
 /** False: nothing is left of the group. */
@@ -38,15 +41,22 @@ function signalGroup(group: number, signal: NodeJS.Signals | 0): boolean {
 
 /** Dead processes whose parent does not ask for them stay members of their group: in containers without an init. */
 function hasLivingMember(group: number): boolean {
-  return readdirSync("/proc").some((name) => {
-    if (!/^\d+$/.test(name)) return false;
-    try {
-      // The command's name stands in parentheses and may hold anything.
-      const stat = readFileSync(`/proc/${name}/stat`, "latin1");
-      const [state, , itsGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return Number(itsGroup) === group && state !== "Z" && state !== "X";
-    } catch {
-      return false; // ended meanwhile
-    }
-  });
+  let names: readonly string[];
+  try {
+    names = readdirSync("/proc");
+  } catch {
+    return true; // nothing is known
+  }
+  return names.some((name) => /^\d+$/.test(name) && isLivingMember(name, group));
+}
+
+function isLivingMember(pid: string, group: number): boolean {
+  try {
+    // The command's name stands in parentheses and may hold anything.
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const [state, , itsGroup] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return Number(itsGroup) === group && state !== "Z" && state !== "X";
+  } catch {
+    return false; // ended meanwhile
+  }
 }

@@ -5,7 +5,7 @@ import { version } from "../../version.ts";
 import type { Gate, Sent, ToolCall } from "../tool.ts";
 import { type Resolve, systemResolve } from "./dial.ts";
 import { exchange, type HttpAnswer, type HttpRequest } from "./exchange.ts";
-import { refused } from "./one-try.ts";
+import { fileRefused, refused } from "./one-try.ts";
 
 export type Endpoint = GatewayConfig["endpoints"][string];
 
@@ -51,7 +51,7 @@ function requestTo(
     token = endpoint.secretFile === undefined ? undefined : files.secret(endpoint.secretFile);
     ca = endpoint.caFile === undefined ? undefined : files.text(endpoint.caFile);
   } catch (error) {
-    return refused(`a file of the endpoint can not be used: ${(error as Error).message}`, false);
+    return fileRefused(error);
   }
   if (token !== undefined && !TOKEN.test(token))
     return refused("the secret is not one word of plain characters", false);
