@@ -1,5 +1,6 @@
 import type { Intent } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
+import { crashpoint } from "../crashpoint.ts";
 import type { Policy } from "../guard.ts";
 import type { Log } from "../log.ts";
 import { topicMatches } from "../sources/topics.ts";
@@ -134,6 +135,7 @@ export class Acting {
     if (inside === undefined) return undefined;
     const judged = inside.proposer.propose(origin, proposed);
     if (judged.records.length === 0) return undefined;
+    crashpoint("act.judged");
     this.#count(judged, origin);
     for (const action of judged.actions) {
       if (action.plan.config.safeDirection) this.#undurable.set(action.id, action);
@@ -235,6 +237,7 @@ export class Acting {
       },
     );
     recoverer.run(this.#restored?.open ?? [], store.epoch().reason);
+    crashpoint("act.recovered");
     exclusion.settle(new Set(recoverer.openIds));
     this.#restored = undefined;
   }
@@ -242,6 +245,7 @@ export class Acting {
   /** The intents are on disk: now they may leave. */
   #goOn(judged: Judged): void {
     const { executor, desk } = this.#whole();
+    crashpoint("act.durable");
     for (const action of judged.actions) {
       const isReserved = action.plan.config.safeDirection && !this.#undurable.delete(action.id);
       if (isReserved) void this.#deps.reserve.release(action.id);
@@ -294,6 +298,7 @@ export class Acting {
     const { plan, intent } = action;
     store.append(outcomeRecord(action, intent.agent, step, this.#recordDeps()));
     if (step.final !== true) return;
+    crashpoint("act.end");
     const { breakers, exclusion } = this.#whole();
     const { state } = step;
     store.count(intent.agent, `action:${state}`, 1, clock.wallMs());

@@ -11,6 +11,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   disk: () => import("./disk.ts"),
   damage: () => import("./damage.ts"),
   replay: () => import("./replay.ts"),
+  act: () => import("./act.ts"),
 };
 
 const { values, positionals } = parseArgs({
