@@ -54,7 +54,7 @@ function generation(threshold = "8.0"): object {
             cooldownSeconds: 1,
             do: tell,
           },
-          { id: "rare", when: "features.a_max > 9.5 && state.sinceLastFired > 2", do: tell },
+          { id: "rare", when: "features.a_max > 9.5 && state.sinceLastFired > 2", do: drain },
         ],
       },
     },
