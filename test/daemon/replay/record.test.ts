@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { LogReader } from "../../../daemon/log-reader.ts";
 import { decision, openTestStore, temporaryDirectory } from "../store/support.ts";
 import { appendLog, BEGAN, fileIn, type MadePass, runReplay, writeLog } from "./support.ts";
 
@@ -92,6 +93,30 @@ test("what a person proposed is asked about too", async () => {
   const file = fileIn(directory, "p.yaml", `policy: [{ id: not-her, effect: forbid, when: "action.by == 'maria'" }]\n`);
   const { report } = await runReplay(directory, "--policy", file, "--json");
   expect(report.actions.examples).toMatchObject([{ what: "denied", decision: id, after: { rules: ["not-her"] } }]);
+});
+
+test("of an action whose policy saw what the log does not have, nothing is said", async () => {
+  const directory = temporaryDirectory();
+  const windowed = yaml
+    .replace("record:", "window: { seconds: 5 }\n    features: { top: max(level) }\n    record:")
+    .replace("event.fields.level", "features.top")
+    .replace(", who: event.fields.owner", "")
+    .replace("effect: permit }", 'effect: permit, when: "event.fields.level > 1.0" }');
+  const { store } = await openTestStore(directory);
+  await appendLog(store, { yaml: windowed, agent: "tank", passes: [{ key: "t1", atMs: 0, inputs: [8] }] });
+  const log = new LogReader(directory);
+  const [placed] = await log.newest({}, 1);
+  log.close();
+  const told = { decision: placed?.decision.id, key: "t1", rule: "high", tool: "drain", arguments: { id: "t1" } };
+  const verdict = { effect: "permit", rules: ["open"] };
+  const { id, body } = decision("tank", BEGAN, { kind: "intent", ...told, class: "reversible", verdict });
+  store.append({ stream: 1, kind: "intent", agent: store.agentNumber("tank"), id, wallMs: BEGAN, body });
+  await store.stop();
+  const file = fileIn(directory, "p.yaml", "policy: [{ id: never, effect: forbid }]\n");
+  const { report, out } = await runReplay(directory, "--policy", file, "--json");
+  expect(report.actions).toMatchObject({ recorded: 1, unknown: 1, denied: 0 });
+  expect(report.changed).toBe(0);
+  expect(out).not.toContain('"forbid":1');
 });
 
 test("rules go on over a restart of the daemon and of the machine", async () => {
