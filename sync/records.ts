@@ -222,6 +222,9 @@ export type StreamHead = z.infer<typeof head>;
 export const gapSchema = z.object({ from: wallMs, to: wallMs, reason: z.string() });
 export type Gap = z.infer<typeof gapSchema>;
 
+/** With what the gateway signed: Ed25519 over the line without its last member, `signature`. Older lines have none. */
+const signature = { key: hex16.optional(), signature: z.string().optional() };
+
 export const epochStartSchema = record("epochStart", {
   epoch: hex16,
   ordinal: z.number().int(),
@@ -234,10 +237,19 @@ export const epochStartSchema = record("epochStart", {
   reason: z.enum(startReasons),
   gap: gapSchema.optional(),
   notes: z.array(z.string()),
+  ...signature,
 });
 
-export const epochCloseSchema = record("epochClose", { ordinal: z.number().int(), heads: z.array(head), at: wallMs });
-export const chainHeadSchema = record("chainHead", { ordinal: z.number().int(), heads: z.array(head), at: wallMs });
+const headsSaid = {
+  ordinal: z.number().int(),
+  heads: z.array(head),
+  /** How the rows since the record before this one followed each other: a digest over their streams. */
+  order: hex16.optional(),
+  at: wallMs,
+  ...signature,
+};
+export const epochCloseSchema = record("epochClose", headsSaid);
+export const chainHeadSchema = record("chainHead", headsSaid);
 export const feedbackSchema = record("feedback", {
   decision: z.uuid(),
   label: z.unknown(),

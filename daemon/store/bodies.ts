@@ -1,6 +1,7 @@
 import type { ChainHead, Drop, EpochClose, EpochStart, Health, Rollup, StreamHead } from "../../sync/records.ts";
 import type { WriterStart } from "./messages.ts";
 import type { Opening } from "./opening.ts";
+import { type Signer, signedText } from "./signing.ts";
 import type { EndedMinute } from "./tables/tally.ts";
 
 // The lines that the store itself writes; their schemas are in sync/records.ts.
@@ -22,18 +23,19 @@ export function epochStartBody(id: string, opening: Opening, start: WriterStart)
     ...(opening.gap === undefined ? {} : { gap: opening.gap }),
     notes: opening.notes,
   };
-  return JSON.stringify(body);
+  return signedText(body, opening.signer);
 }
 
 export function headsBody(
   kind: "chainHead" | "epochClose",
   id: string,
   ordinal: number,
-  heads: StreamHead[],
+  written: { readonly heads: StreamHead[]; readonly order: string },
   wallMs: number,
+  signer: Signer | undefined,
 ): string {
-  const body: ChainHead | EpochClose = { v: 1, kind, id, ordinal, heads, at: Math.floor(wallMs) };
-  return JSON.stringify(body);
+  const body: ChainHead | EpochClose = { v: 1, kind, id, ordinal, ...written, at: Math.floor(wallMs) };
+  return signedText(body, signer);
 }
 
 export function rollupBody(id: string, agent: string, ended: EndedMinute): string {

@@ -3,6 +3,8 @@ import { hash } from "node:crypto";
 export const HASH_BYTES = 16;
 export const CHAIN_BYTES = 32;
 const STREAMS = 4;
+const ORDER_BYTES = 8;
+const FIRST_ORDER = 1024;
 
 /** SHA-256, cut to 16 bytes, of a body's UTF-8 bytes. */
 export function bodyHash(body: string): Buffer {
@@ -19,6 +21,11 @@ export function firstChain(): Buffer {
   return Buffer.alloc(CHAIN_BYTES);
 }
 
+/** How rows of all streams followed each other: the first 16 hex digits of SHA-256 over their streams, a byte a row. */
+export function orderOf(streams: Uint8Array): string {
+  return hash("sha256", streams, "buffer").toString("hex", 0, ORDER_BYTES);
+}
+
 /** How far each stream of the running epoch has come: seq and chain value. Kept in memory by the one writer. */
 export class Heads {
   readonly #seqs = new Array<number>(STREAMS).fill(0);
@@ -26,6 +33,12 @@ export class Heads {
   readonly #links = Array.from({ length: STREAMS }, () => Buffer.alloc(CHAIN_BYTES + HASH_BYTES));
   readonly #savedSeqs = new Array<number>(STREAMS).fill(0);
   readonly #savedLinks = Array.from({ length: STREAMS }, () => Buffer.alloc(CHAIN_BYTES + HASH_BYTES));
+
+  /** The streams of the rows since the last head that was written down, from `#orderFrom` on. */
+  #order = new Uint8Array(FIRST_ORDER);
+  #orderFrom = 0;
+  #orderTo = 0;
+  #savedTo = 0;
 
   /** Adds a row to its stream; `hashOut` receives the body's hash. Gives the row's seq. */
   add(stream: number, body: string, hashOut: Buffer): number {
@@ -37,6 +50,7 @@ export class Heads {
     link.write(hash("sha256", link, "binary"), 0, CHAIN_BYTES, "latin1");
     const seq = (this.#seqs[stream] as number) + 1;
     this.#seqs[stream] = seq;
+    this.#place(stream);
     return seq;
   }
 
@@ -53,6 +67,10 @@ export class Heads {
       this.#savedSeqs[stream] = this.#seqs[stream] as number;
       (this.#links[stream] as Buffer).copy(this.#savedLinks[stream] as Buffer);
     }
+    this.#order.copyWithin(0, this.#orderFrom, this.#orderTo);
+    this.#orderTo -= this.#orderFrom;
+    this.#orderFrom = 0;
+    this.#savedTo = this.#orderTo;
   }
 
   /** After a transaction that was rolled back: the rows since `save` never were. */
@@ -61,6 +79,15 @@ export class Heads {
       this.#seqs[stream] = this.#savedSeqs[stream] as number;
       (this.#savedLinks[stream] as Buffer).copy(this.#links[stream] as Buffer);
     }
+    this.#orderFrom = 0;
+    this.#orderTo = this.#savedTo;
+  }
+
+  /** What a head record says: where each stream stands, and in which order the rows came since the one before. */
+  written(): { heads: { stream: number; seq: number; chain: string }[]; order: string } {
+    const order = orderOf(this.#order.subarray(this.#orderFrom, this.#orderTo));
+    this.#orderFrom = this.#orderTo;
+    return { heads: this.list(), order };
   }
 
   list(): { stream: number; seq: number; chain: string }[] {
@@ -70,5 +97,15 @@ export class Heads {
         heads.push({ stream, seq: this.seq(stream), chain: this.chain(stream).toString("hex") });
     }
     return heads;
+  }
+
+  #place(stream: number): void {
+    if (this.#orderTo === this.#order.length) {
+      const larger = new Uint8Array(2 * this.#order.length);
+      larger.set(this.#order);
+      this.#order = larger;
+    }
+    this.#order[this.#orderTo] = stream;
+    this.#orderTo += 1;
   }
 }
