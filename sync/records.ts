@@ -136,6 +136,7 @@ export type ActionState = (typeof actionStates)[number];
 export const outcomeSchema = record("outcome", {
   /** The action: the intent's id, or that of the proposal that it was. */
   intent: z.uuid(),
+  agent: z.string(),
   state: z.enum(actionStates),
   reason: z.string().optional(),
   /** Since the proposal. */
