@@ -77,7 +77,16 @@ function decide({ acting, store }: Gateway, tool: string): string {
   const nowMs = Date.now();
   const { id, body } = decision("guard", nowMs);
   const context = { key: "p1", timeMs: nowMs, fields: { x: 1 }, features: {}, answer: {} };
-  const origin: Origin = { decision: id, by: undefined, agent: "guard", key: "p1", context, trace: undefined, nowMs };
+  const origin: Origin = {
+    decision: id,
+    by: undefined,
+    agent: "guard",
+    key: "p1",
+    context,
+    private: [],
+    trace: undefined,
+    nowMs,
+  };
   const proposed = { rule: "hot", index: 0, tool, arguments: { pump: "p1" }, private: [] };
   const judged = acting.propose(origin, [proposed]);
   const agent = store.agentNumber("guard");
