@@ -23,23 +23,26 @@ export class Exclusion {
   readonly #groups = new Map<string, Held>();
   readonly #holdMs = new Map<string, number>();
 
-  constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>) {
+  /** `isForgetful`: the log went back to an older state, so that who held what last is not known. */
+  constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>, isForgetful = false) {
     this.#deps = deps;
     for (const { exclusive } of plans) {
       if (exclusive === undefined) continue;
       const { group, holdMs } = exclusive;
       this.#holdMs.set(group, Math.max(holdMs, this.#holdMs.get(group) ?? 0));
     }
+    if (isForgetful) {
+      for (const group of this.#holdMs.keys()) this.#groups.set(group, this.#heldBySomebody(group));
+      return;
+    }
     for (const [scope, text] of Object.entries(restored)) {
       if (!scope.startsWith(SCOPE)) continue;
       const kept = restoreTimes<Held>(text, deps.clock);
       const held = kept?.state;
       const group = scope.slice(SCOPE.length);
-      if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open)) {
-        // It can not be read who holds it: nobody gets it before the time is over.
-        const untilBootMs = deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
-        this.#groups.set(group, { target: "\0", open: [], untilBootMs });
-      } else this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+      if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open))
+        this.#groups.set(group, this.#heldBySomebody(group));
+      else this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
     }
   }
 
@@ -77,6 +80,11 @@ export class Exclusion {
       const untilBootMs = this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
       this.#put(group, { ...held, open, untilBootMs: Math.max(held.untilBootMs, untilBootMs) });
     }
+  }
+
+  /** It is not known who holds it: nobody gets it before the time is over. */
+  #heldBySomebody(group: string): Held {
+    return { target: "\0", open: [], untilBootMs: this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0) };
   }
 
   #put(group: string, held: Held): void {
