@@ -5,6 +5,7 @@ import { deadlineIn } from "../../../daemon/act/deadline.ts";
 import { Exclusion } from "../../../daemon/act/exclusion.ts";
 import { Readings } from "../../../daemon/act/readings.ts";
 import { type RecoveryFacts, recover } from "../../../daemon/act/recovery.ts";
+import { outcomeRecord } from "../../../daemon/act/steps.ts";
 import { fillTopic, fillValue } from "../../../daemon/act/template.ts";
 import { planOf, StillClock } from "../../support/act.ts";
 
@@ -174,6 +175,21 @@ describe("what an earlier start left open", () => {
       kind: "ask",
       otherwise: "unverified",
     });
+  });
+});
+
+describe("the record of a step", () => {
+  const written = (readback: unknown): { readback: unknown } => {
+    const deps = { clock: new StillClock(), newId: () => "id", agentNumber: () => 1 };
+    const action = { id: "action", proposedBootMs: undefined };
+    return JSON.parse(outcomeRecord(action, "guard", { state: "verified", readback }, deps).body);
+  };
+
+  test("takes whatever the plant says, and only so much of it", () => {
+    expect(written({ running: false }).readback).toEqual({ running: false });
+    expect(written("x".repeat(70_000)).readback).toHaveLength(1025);
+    const deep = `{"running":false,"deep":${"[".repeat(30_000)}${"]".repeat(30_000)}}`;
+    expect(written(JSON.parse(deep)).readback).toBe("(nested too deeply)");
   });
 });
 
