@@ -149,7 +149,7 @@ export class Executor {
       refusal: undefined,
       shown: undefined,
     };
-    const sending = tool.send(this.#call(one), () => this.#gate(one), one.abort.signal);
+    const sending = this.#send(tool, one);
     one.isOver = sending.then(() => undefined);
     this.#tries.add(one);
     this.#open.add(one);
@@ -162,6 +162,16 @@ export class Executor {
     one.giveUp.abort();
     this.#open.delete(one);
     return next;
+  }
+
+  /** A tool that breaks its promise not to reject must not end the daemon, start after start. */
+  async #send(tool: Tool, one: Try): Promise<Sent> {
+    try {
+      return await tool.send(this.#call(one), () => this.#gate(one), one.abort.signal);
+    } catch (error) {
+      const reason = `the tool broke: ${(error as Error).message}`;
+      return one.left ? { kind: "unknown", reason } : { kind: "failed", reason, left: false, permanent: true };
+    }
   }
 
   #call({ action, attempt }: Try): ToolCall {
@@ -218,6 +228,9 @@ export class Executor {
     if (off !== undefined) return { state: "suppressed", reason: off, again: false };
     const mode = modes.effective(intent.agent, plan.name);
     if (mode === "observe" || mode === "dryRun") return { state: "suppressed", reason: mode, again: false };
+    // Nobody was asked when it was intended; now somebody would be.
+    const isAsked = mode === "approve" && plan.class !== "notify" && !plan.config.safeDirection;
+    if (isAsked && intent.proposal === undefined) return { state: "suppressed", reason: mode, again: false };
     const interlock = readings.refusal(plan, intent.arguments);
     return interlock === undefined ? undefined : { state: "limited", reason: interlock, again: false };
   }
