@@ -153,6 +153,7 @@ describe("what an earlier start left open", () => {
     isDiscontinuous: false,
     isSameBoot: true,
     hasTool: true,
+    isSamePolicy: true,
     isHandoff: false,
     isIdempotent: false,
     hasReadback: false,
@@ -166,6 +167,7 @@ describe("what an earlier start left open", () => {
     expect(recover({ ...sent, isIdempotent: true, isSameBoot: false })).toMatchObject({ state: "unknown" });
     expect(recover({ ...sent, isIdempotent: true, isDiscontinuous: true })).toMatchObject({ state: "unknown" });
     expect(recover({ ...sent, isIdempotent: true, hasTool: false })).toMatchObject({ state: "unknown" });
+    expect(recover({ ...sent, isIdempotent: true, isSamePolicy: false })).toMatchObject({ state: "unknown" });
   });
 
   test("is asked of the plant where there is a readback", () => {
