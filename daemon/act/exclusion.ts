@@ -22,6 +22,8 @@ export class Exclusion {
   readonly #deps: Deps;
   readonly #groups = new Map<string, Held>();
   readonly #holdMs = new Map<string, number>();
+  /** Of an earlier start; what was taken since then is held by what is under way. */
+  readonly #restored = new Set<string>();
 
   constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>) {
     this.#deps = deps;
@@ -39,7 +41,10 @@ export class Exclusion {
         // It can not be read who holds it: nobody gets it before the time is over.
         const untilBootMs = deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
         this.#groups.set(group, { target: "\0", open: [], untilBootMs });
-      } else this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+      } else {
+        this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+        for (const id of held.open) this.#restored.add(id);
+      }
     }
   }
 
@@ -72,11 +77,12 @@ export class Exclusion {
   /** After a restart: what is not open any more holds nothing. */
   settle(openIds: ReadonlySet<string>): void {
     for (const [group, held] of this.#groups) {
-      const open = held.open.filter((id) => openIds.has(id));
+      const open = held.open.filter((id) => openIds.has(id) || !this.#restored.has(id));
       if (open.length === held.open.length) continue;
       const untilBootMs = this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
       this.#put(group, { ...held, open, untilBootMs: Math.max(held.untilBootMs, untilBootMs) });
     }
+    this.#restored.clear();
   }
 
   #put(group: string, held: Held): void {

@@ -92,6 +92,20 @@ describe("targets that exclude each other", () => {
     expect(again.refusal(plan, "v2")).toBeUndefined();
   });
 
+  test("stay held by what was begun before it was known what an earlier start left open", () => {
+    const clock = new StillClock();
+    const kept: Record<string, string> = {};
+    withKept(clock, kept).take(plan, "v1", "a1");
+    const again = withKept(clock, kept);
+    again.take(plan, "v1", "a2");
+    again.settle(new Set());
+    clock.pass(3_600_000);
+    expect(again.refusal(plan, "v2")).toContain("exclusive");
+    again.done(plan, "a2");
+    clock.pass(61_000);
+    expect(again.refusal(plan, "v2")).toBeUndefined();
+  });
+
   test("are held by somebody unknown when it can not be read by whom", () => {
     const clock = new StillClock();
     const exclusion = withKept(clock, { "group/main": "{torn" });
