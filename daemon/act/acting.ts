@@ -15,6 +15,7 @@ import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
 import { Recoverer } from "./recoverer.ts";
+import { readLeftOpen } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
@@ -75,6 +76,8 @@ export class Acting {
   readonly #readings: Readings;
   /** Of the safe direction, and not on disk yet. */
   readonly #undurable = new Map<string, Action>();
+  /** Given to the reserve, and not in the log yet: whether it took them. */
+  readonly #reserved = new Map<string, Promise<boolean>>();
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ending = new AbortController();
   #inside: Inside | undefined;
@@ -97,13 +100,14 @@ export class Acting {
     const restored = await store.restoreActions(ids);
     const lost = reserved.filter(({ id }) => !restored.known.includes(id));
     if (lost.length > 0) await this.#relog(lost);
-    for (const id of ids) await reserve.release(id);
+    for (const id of ids) await this.#release(id);
     const open = lost.map((intent) => ({ first: JSON.stringify(intent), intent: JSON.stringify(intent) }));
     this.#restored = {
       ...restored,
       open: [...restored.open, ...open.map((one) => ({ ...one, last: undefined, approvals: [] }))],
     };
     this.#inside = this.#build(restored);
+    this.#countWhatMayHaveLeft(restored.open, lost);
     this.#timers.push(setInterval(() => this.#inside?.desk.expire(), SECOND_MS));
     this.#timers.push(setInterval(() => this.#useReserve(), FULL_LOOK_MS));
     this.#timers.push(setInterval(() => this.#inside?.limits.forget(), FORGET_MS));
@@ -247,9 +251,11 @@ export class Acting {
     const { executor, desk } = this.#whole();
     crashpoint("act.durable");
     for (const action of judged.actions) {
-      const isReserved = action.plan.config.safeDirection && !this.#undurable.delete(action.id);
-      if (isReserved) void this.#deps.reserve.release(action.id);
-      else executor.start(action);
+      const reserved = this.#reserved.get(action.id);
+      this.#undurable.delete(action.id);
+      this.#reserved.delete(action.id);
+      if (reserved === undefined) executor.start(action);
+      else void reserved.then((isKept) => (isKept ? this.#release(action.id) : executor.start(action)));
     }
     for (const waiting of judged.waiting) {
       desk.wait(waiting);
@@ -265,10 +271,22 @@ export class Acting {
     for (const [id, action] of this.#undurable) {
       if (reserve.free === 0) return;
       this.#undurable.delete(id);
-      void reserve.keep(action.intent).then((isKept) => {
+      const kept = reserve.keep(action.intent);
+      this.#reserved.set(id, kept);
+      void kept.then((isKept) => {
         if (isKept) this.#whole().executor.start(action);
-        else this.#undurable.set(id, action);
+        // Once the log has it, it starts without the reserve.
+        else if (this.#reserved.delete(id)) this.#undurable.set(id, action);
       });
+    }
+  }
+
+  async #release(id: string): Promise<void> {
+    try {
+      await this.#deps.reserve.release(id);
+    } catch (err) {
+      // Its place stays taken; the next start finds the intent in the log, and lets go of it.
+      this.#deps.log.warn({ part: "act", id, err }, "a place of the reserve was not let go");
     }
   }
 
@@ -282,6 +300,30 @@ export class Acting {
       store.append({ stream: 1, kind: "intent", agent, id, wallMs: nowMs, body: JSON.stringify(intent) });
     }
     await this.#durable();
+  }
+
+  /**
+   * What left just before the end may not be written down: a first time, or another one. What only the reserve knew took
+   * its limits in a transaction that never came to be.
+   */
+  #countWhatMayHaveLeft(open: RestoredActions["open"], lost: readonly Intent[]): void {
+    const { plans } = this.#deps;
+    const { limits, exclusion } = this.#whole();
+    for (const one of open) {
+      const { intent, lastState } = readLeftOpen(one);
+      const plan = plans.get(intent?.tool ?? "");
+      if (intent === undefined || plan === undefined || intent.dryRun === true) continue;
+      const isUnsure = lastState === undefined || (plan.retries > 0 && lastState !== "acknowledged");
+      if (isUnsure) limits.mayHaveLeft({ plan, target: intent.target, isDry: false });
+    }
+    for (const { tool, target, id } of lost) {
+      const plan = plans.get(tool);
+      if (plan === undefined) continue;
+      const use = { plan, target, isDry: false };
+      limits.take(use);
+      limits.mayHaveLeft(use);
+      exclusion.take(plan, target, id);
+    }
   }
 
   #closeLeft(left: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void {
