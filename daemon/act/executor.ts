@@ -139,6 +139,12 @@ export class Executor {
     const tool = this.#deps.tools.get(plan.name);
     if (tool === undefined) return this.#finish(action, { state: "failed", reason: "there is no such tool" });
     await this.#slots.take(plan.name);
+    // What may not leave any more must not hold up what waits behind it for as long as a connection takes.
+    const late = this.#refusal(action);
+    if (late !== undefined) {
+      this.#slots.release(plan.name);
+      return this.#refused(action, late, fallen);
+    }
     const one: Try = {
       action,
       attempt,

@@ -39,7 +39,7 @@ function benchOf(config: Record<string, unknown> = {}): Bench {
   let made = 0;
   const start = (more: Record<string, unknown> = {}, attempt = 1): Action => {
     made += 1;
-    const id = `01900000-0000-7000-8000-00000000000${made}`;
+    const id = `01900000-0000-7000-8000-${String(made).padStart(12, "0")}`;
     const intent = {
       ...{ v: 1, kind: "intent", id, agent: "guard", key: "p1", rule: "hot", tool: "stop", target: "plant/p1/command" },
       ...{ arguments: { pump: "p1" }, class: plan.class, verdict: { effect: "permit", rules: [] } },
@@ -207,6 +207,19 @@ describe("an action", () => {
     safe.start();
     await passes(bench, 100);
     expect([bench.tool.left.length, safe.tool.left.length]).toEqual([1, 1]);
+  });
+
+  test("that waited for its turn until its time was over does not take its turn", async () => {
+    const bench = benchOf({ timeoutSeconds: 60 });
+    bench.tool.isCheap = false;
+    bench.tool.before = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 11_000));
+      return { kind: "failed", left: false, reason: "no connection", permanent: true };
+    };
+    for (let n = 0; n < 1000; n++) bench.start();
+    await passes(bench, 11_500);
+    expect(bench.tool.calls).toHaveLength(8);
+    expect(bench.executor.running).toBe(0);
   });
 
   test("ends when its tool breaks, as what is known of it", async () => {
