@@ -113,17 +113,16 @@ export class Acting {
     this.#timers.push(setInterval(() => this.#inside?.limits.forget(), FORGET_MS));
   }
 
-  /** When the bus is there: what an earlier start left open is brought to its end. */
+  /** As long as the bus is there: what an earlier start left open is brought to its end, and what is under way at a stop. */
   readonly recovery = {
     name: "recovery",
     start: async (): Promise<void> => this.#recover(),
-    stop: async (): Promise<void> => undefined,
+    stop: async (): Promise<void> => this.#end(),
   };
 
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#ending.abort();
-    await this.#inside?.executor.stop(STOP_MS);
+    await this.#end();
     await this.#deps.reserve.stop();
   }
 
@@ -226,6 +225,12 @@ export class Acting {
       durable: () => this.#durable(),
     });
     return { proposer, executor, desk, limits, breakers, exclusion };
+  }
+
+  /** While the bus is still there: what is under way gets its answers, and no readback is missed for want of it. */
+  async #end(): Promise<void> {
+    this.#ending.abort();
+    await this.#inside?.executor.stop(STOP_MS);
   }
 
   #recover(): void {
@@ -347,7 +352,7 @@ export class Acting {
     if (state === "dryRun") return;
     const hasFailed = state === "failed" || state === "unknown" || state === "unverified";
     const worked = state === "verified" || state === "acknowledged";
-    breakers.ended(plan, worked ? true : hasFailed ? false : undefined);
+    breakers.ended(plan, worked ? true : hasFailed && step.unrelated !== true ? false : undefined);
     exclusion.done(plan, action.id);
     const { tool, agent, key } = intent;
     if (hasFailed || state === "expired")

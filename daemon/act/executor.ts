@@ -245,7 +245,7 @@ export class Executor {
   #refused(action: Action, refusal: Refusal, fallen: Fallen | undefined): Next {
     if (refusal.again) return { waitsFor: refusal.reason };
     const isKnown = fallen !== undefined && (fallen.state !== "expired" || refusal.state === "expired");
-    return this.#finish(action, isKnown ? fallen : { state: refusal.state, reason: refusal.reason });
+    return this.#finish(action, isKnown ? fallen : stepOf(refusal));
   }
 
   async #became(one: Try, sent: Sent, fallen: Fallen | undefined): Promise<Next> {
@@ -266,8 +266,9 @@ export class Executor {
         const failed: Fallen = { state: "failed", reason: sent.reason };
         if (!sent.left) {
           // Nothing left: it may wait, whatever the tool, until its time is over.
-          if (sent.permanent === true || this.#isStopping)
-            return this.#finish(action, attempt > 1 && fallen !== undefined ? fallen : failed);
+          const end = attempt > 1 && fallen !== undefined ? fallen : failed;
+          if (sent.permanent === true) return this.#finish(action, end);
+          if (this.#isStopping) return this.#finish(action, { ...end, unrelated: true });
           return { waitsFor: sent.reason };
         }
         return sent.permanent !== true && this.#mayAgain(one) ? failed : this.#finish(action, { ...failed, attempt });
@@ -314,4 +315,9 @@ export class Executor {
     this.#wake = new AbortController();
     if (this.#isStopping) for (const one of this.#open) one.giveUp.abort();
   }
+}
+
+/** The end of an action that never left. */
+function stepOf({ state, reason }: Refusal): Step {
+  return { state, reason, ...(state === "failed" ? { unrelated: true } : {}) };
 }

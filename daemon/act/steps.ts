@@ -11,6 +11,8 @@ export interface Step {
   readonly readback?: unknown;
   /** Nothing more comes. */
   readonly final?: boolean;
+  /** It never left, for a reason that says nothing of the tool. */
+  readonly unrelated?: true;
   /** The person who made it so. */
   readonly by?: string;
 }

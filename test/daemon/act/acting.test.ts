@@ -160,3 +160,18 @@ describe("what leads to the safe state while the disk is full", () => {
     expect(log.ends()).toEqual(["intent", "sent", "acknowledged"]);
   });
 });
+
+describe("a stop of the daemon", () => {
+  test("lets nothing leave any more while the bus is still there, and is no failure of the tool", async () => {
+    const { acting, log, tool, propose } = await started(temporaryDirectory());
+    tool.before = () => ({ kind: "failed", left: false, reason: "notConnected" });
+    propose();
+    await soon(() => tool.calls.length > 0);
+    await acting.recovery.stop();
+    tool.before = undefined;
+    await soon(() => acting.figures().running === 0);
+    expect(tool.left).toEqual([]);
+    expect(log.ends()).toEqual(["intent", "failed"]);
+    expect(acting.breakerOf("stop").failures).toBe(0);
+  });
+});
