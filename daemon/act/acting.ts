@@ -154,7 +154,16 @@ export class Acting {
   ): Promise<{ id: string; state: string; reason: string | undefined } | undefined> {
     const nowMs = this.#deps.clock.wallMs();
     const context = { key: "", timeMs: nowMs, fields: {}, features: {}, answer: {} };
-    const origin: Origin = { decision: undefined, by, agent: "", key: "", context, trace: undefined, nowMs };
+    const origin: Origin = {
+      decision: undefined,
+      by,
+      agent: "",
+      key: "",
+      context,
+      private: [],
+      trace: undefined,
+      nowMs,
+    };
     const proposed: Proposed = { rule: "person", index: 0, tool, arguments: given, private: [] };
     const made = this.propose(origin, [proposed]);
     const [first] = made?.records ?? [];
@@ -355,11 +364,10 @@ export class Acting {
     breakers.ended(plan, worked ? true : hasFailed && step.unrelated !== true ? false : undefined);
     exclusion.done(plan, action.id);
     const { tool, agent, key } = intent;
-    if (hasFailed || state === "expired")
-      log.warn(
-        { part: "act", tool, agent, key, id: action.id, reason: `${state}: ${step.reason ?? ""}` },
-        "an action did not get through",
-      );
+    if (!hasFailed && state !== "expired") return;
+    // A reason may quote a topic or an answer, and those a private argument.
+    const reason = intent.private === undefined ? `${state}: ${step.reason ?? ""}` : state;
+    log.warn({ part: "act", tool, agent, key, id: action.id, reason }, "an action did not get through");
   }
 
   #count(judged: Judged, { agent, nowMs }: Origin): void {

@@ -40,6 +40,7 @@ export function outcomeRecord(
     kind: "outcome",
     id,
     intent: action.id,
+    agent,
     state: step.state,
     ...(step.reason === undefined ? {} : { reason: step.reason }),
     ...(proposedBootMs === undefined ? {} : { latencyMs: rounded(deps.clock.bootMs() - proposedBootMs) }),

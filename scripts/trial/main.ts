@@ -12,6 +12,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   damage: () => import("./damage.ts"),
   replay: () => import("./replay.ts"),
   act: () => import("./act.ts"),
+  tamper: () => import("./tamper.ts"),
 };
 
 const { values, positionals } = parseArgs({

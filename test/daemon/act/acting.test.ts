@@ -1,177 +1,232 @@
-import { afterEach, describe, expect, test, vi } from "vitest";
-import { Acting, type ActLog } from "../../../daemon/act/acting.ts";
-import type { Proposed } from "../../../daemon/act/action.ts";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, describe, expect, test } from "vitest";
+import type { Mode } from "../../../config/gateway.ts";
+import { Acting } from "../../../daemon/act/acting.ts";
+import { actionLine } from "../../../daemon/act/action-line.ts";
 import type { Origin } from "../../../daemon/act/proposer.ts";
 import { Reserve } from "../../../daemon/act/reserve.ts";
-import type { EpochInfo, RestoredActions } from "../../../daemon/store/messages.ts";
-import type { NewRecord } from "../../../daemon/store/open-batch.ts";
-import { FakeTool, planOf, StillClock } from "../../support/act.ts";
-import { temporaryDirectory } from "../store/support.ts";
+import type { ToolPlan } from "../../../daemon/act/tool-plan.ts";
+import type { Policy } from "../../../daemon/guard.ts";
+import { createIds } from "../../../daemon/ids.ts";
+import type { Store } from "../../../daemon/store/store.ts";
+import { actionPage } from "../../../daemon/store/tables/action.ts";
+import { verifyLog } from "../../../daemon/store/verify.ts";
+import { type PolicyEffect, parseRecord } from "../../../sync/records.ts";
+import { FakeTool, planOf } from "../../support/act.ts";
+import { decision, inside, type MovableClock, openTestStore } from "../store/support.ts";
 
-/** A log that is durable when the test says so. */
-class FakeLog implements ActLog {
-  condition = "open";
-  records: NewRecord[] = [];
-  limits: Record<string, string> = {};
-  restored: Partial<RestoredActions> = {};
-  readonly #waiting: (() => void)[] = [];
+const newId = createIds();
+const folders: string[] = [];
+const running: Acting[] = [];
+afterEach(async () => {
+  for (const acting of running.splice(0)) await acting.stop();
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
 
-  append(record: NewRecord): void {
-    this.records.push(record);
-  }
-  appendTogether(records: readonly NewRecord[]): void {
-    this.records.push(...records);
-  }
-  project({ scope, state }: { readonly scope: string; readonly state: string | null }): void {
-    if (state === null) delete this.limits[scope];
-    else this.limits[scope] = state;
-  }
-  count(): void {}
-  onDurable(callback: () => void): void {
-    if (this.condition === "full") this.#waiting.push(callback);
-    else queueMicrotask(callback);
-  }
-  commitNow(): void {}
-  agentNumber(): number {
-    return 1;
-  }
-  async restoreActions(): Promise<RestoredActions> {
-    return { open: [], limits: {}, known: [], ...this.restored };
-  }
-  epoch(): EpochInfo {
-    return { reason: "crash" } as EpochInfo;
-  }
-  state(): { condition: string } {
-    return { condition: this.condition };
-  }
-  /** There is room again. */
-  becomesDurable(): void {
-    this.condition = "open";
-    for (const callback of this.#waiting.splice(0)) callback();
-  }
-  ends(): string[] {
-    return this.records
-      .map(({ body }) => JSON.parse(body) as { state?: string; kind: string })
-      .map((one) => one.state ?? one.kind);
-  }
-}
-
-interface Bench {
+interface Gateway {
   readonly acting: Acting;
-  readonly log: FakeLog;
+  readonly store: Store;
+  readonly directory: string;
+  readonly clock: MovableClock;
   readonly tool: FakeTool;
-  propose(): readonly NewRecord[];
+  readonly people: { isLatched: boolean; mode: Mode; effect: PolicyEffect; approvers: Set<string>; policy: string };
 }
 
-function benchOf(directory: string, log = new FakeLog(), reserve = new Reserve(directory)): Bench {
-  const clock = new StillClock();
-  const plan = planOf("stop", { class: "reversible", safeDirection: true, limits: { perMinute: 1 } });
+const silent = { debug() {}, info() {}, warn() {}, error() {}, fatal() {}, child: () => silent } as never;
+
+async function openGateway(plan: ToolPlan, directory?: string, clock?: MovableClock): Promise<Gateway> {
+  const opened = await openTestStore(directory, {}, ...(clock === undefined ? [] : [clock]));
+  const { store } = opened;
   const tool = new FakeTool();
-  let made = 0;
+  const people: Gateway["people"] = {
+    isLatched: false,
+    mode: "auto",
+    effect: "permit",
+    approvers: new Set(["maria", "ann"]),
+    policy: "a".repeat(64),
+  };
+  const policy: Policy = {
+    get digest() {
+      return people.policy;
+    },
+    judge: () => ({ effect: people.effect, rules: ["one"], errors: [] }),
+  };
+  const reserveFolder = mkdtempSync(join(tmpdir(), "holdfast-reserve-"));
+  folders.push(reserveFolder);
   const acting = new Acting({
-    clock,
-    log: { warn: () => undefined } as never,
-    store: log,
-    newId: () => `01900000-0000-7000-8000-${String(++made).padStart(12, "0")}`,
-    policy: { digest: "0".repeat(64), judge: () => ({ effect: "permit", rules: [], errors: [] }) },
-    gateway: "gateway",
-    plans: new Map([["stop", plan]]),
-    tools: new Map([["stop", tool]]),
+    ...{ clock: opened.clock, log: silent, store, newId, policy, gateway: "gateway" },
+    plans: new Map([[plan.name, plan]]),
+    tools: new Map([[plan.name, tool]]),
     bus: { connected: async () => undefined, drained: async () => undefined },
-    modes: { effective: () => "auto", isOff: () => undefined },
-    isLatched: () => false,
-    isApprover: () => true,
-    effectsPerMinute: 100,
-    reserve,
+    modes: { effective: () => people.mode, isOff: () => undefined },
+    isLatched: () => people.isLatched,
+    isApprover: (name) => people.approvers.has(name),
+    effectsPerMinute: 1000,
+    reserve: new Reserve(reserveFolder),
   });
-  const context = { key: "p1", timeMs: 0, fields: {}, features: {}, answer: {} };
+  await acting.start();
+  await acting.recovery.start();
+  running.push(acting);
+  return { acting, store, directory: opened.directory, clock: opened.clock, tool, people };
+}
+
+/** A decision that wants the tool used, written with all that comes of it. */
+function decide({ acting, store }: Gateway, tool: string): string {
+  const nowMs = Date.now();
+  const { id, body } = decision("guard", nowMs);
+  const context = { key: "p1", timeMs: nowMs, fields: { x: 1 }, features: {}, answer: {} };
   const origin: Origin = {
-    decision: "d",
+    decision: id,
     by: undefined,
     agent: "guard",
     key: "p1",
     context,
+    private: [],
     trace: undefined,
-    nowMs: 0,
+    nowMs,
   };
-  const proposed: Proposed = { rule: "hot", index: 0, tool: "stop", arguments: { pump: "p1" }, private: [] };
-  const propose = (): readonly NewRecord[] => {
-    const judged = acting.propose(origin, [proposed]);
-    if (judged === undefined) return [];
-    log.appendTogether(judged.records);
-    log.onDurable(judged.durable);
-    return judged.records;
-  };
-  return { acting, log, tool, propose };
+  const proposed = { rule: "hot", index: 0, tool, arguments: { pump: "p1" }, private: [] };
+  const judged = acting.propose(origin, [proposed]);
+  const agent = store.agentNumber("guard");
+  store.appendTogether([{ stream: 1, kind: "decision", agent, id, wallMs: nowMs, body }, ...(judged?.records ?? [])]);
+  if (judged !== undefined) store.onDurable(judged.durable);
+  store.commitNow();
+  return id;
 }
 
-const soon = async (isTrue: () => boolean): Promise<void> => await vi.waitFor(() => expect(isTrue()).toBe(true));
+async function lineIs(gateway: Gateway, state: string): Promise<ReturnType<typeof actionLine>> {
+  for (let look = 0; look < 400; look++) {
+    await gateway.store.flush();
+    const [newest] = inside(gateway.directory, (db) => actionPage(db as never, { limit: 1, newestFirst: true }));
+    if (newest !== undefined && actionLine(newest).state === state) return actionLine(newest);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`the action did not become ${state}`);
+}
 
-const benches: Bench[] = [];
-const started = async (...given: Parameters<typeof benchOf>): Promise<Bench> => {
-  const bench = benchOf(...given);
-  benches.push(bench);
-  await bench.acting.start();
-  return bench;
-};
-afterEach(async () => {
-  for (const { acting } of benches.splice(0)) await acting.stop();
-});
+async function closeAndCheck(gateway: Gateway): Promise<void> {
+  await gateway.acting.stop();
+  running.splice(running.indexOf(gateway.acting), 1);
+  await gateway.store.stop();
+  const bodies = inside(gateway.directory, (db) =>
+    db.prepare("SELECT body FROM record WHERE kind NOT IN (1)").pluck().all(),
+  ) as string[];
+  for (const body of bodies) parseRecord(body);
+  expect(verifyLog({ directory: gateway.directory })).toMatchObject({ ok: true });
+}
 
-describe("what leads to the safe state while the disk is full", () => {
-  test("leaves once, whether the log gets it later or not", async () => {
-    const { log, tool, propose, acting } = await started(temporaryDirectory());
-    log.condition = "full";
-    propose();
-    await soon(() => tool.left.length === 1);
-    log.becomesDurable();
-    await soon(() => acting.figures().running === 0);
-    expect(tool.left).toHaveLength(1);
-    expect(log.ends()).toEqual(["intent", "sent", "acknowledged"]);
+const stop = (more: Record<string, unknown> = {}): ToolPlan => planOf("stop", { class: "reversible", ...more });
+
+describe("acting on a real log", () => {
+  test("writes every step as the schemas say, and the log verifies", async () => {
+    const gateway = await openGateway(stop());
+    const id = decide(gateway, "stop");
+    expect(await lineIs(gateway, "acknowledged")).toMatchObject({
+      decision: id,
+      tool: "stop",
+      arguments: { pump: "p1" },
+      verdict: { effect: "permit", rules: ["one"] },
+      final: true,
+    });
+    gateway.people.effect = "forbid";
+    decide(gateway, "stop");
+    await lineIs(gateway, "denied");
+    gateway.people.effect = "permit";
+    gateway.people.isLatched = true;
+    decide(gateway, "stop");
+    await lineIs(gateway, "suppressed");
+    gateway.people.isLatched = false;
+    gateway.people.mode = "dryRun";
+    decide(gateway, "stop");
+    await lineIs(gateway, "dryRun");
+    gateway.people.mode = "observe";
+    expect(gateway.acting.propose({} as Origin, [])).toBeUndefined();
+    expect(gateway.tool.left).toHaveLength(1);
+    await closeAndCheck(gateway);
   });
 
-  test("takes its limits after a crash too, though their transaction never came to be", async () => {
-    const directory = temporaryDirectory();
-    const before = await started(directory);
-    before.log.condition = "full";
-    before.propose();
-    await soon(() => before.tool.left.length === 1);
-    const after = await started(directory);
-    await after.acting.recovery.start();
-    expect(after.log.ends()).toEqual(["intent", "unknown"]);
-    expect(JSON.parse(after.propose()[0]?.body ?? "{}")).toMatchObject({ state: "limited", reason: "perMinute" });
+  test("does nothing before the intent is on disk", async () => {
+    const gateway = await openGateway(stop());
+    gateway.store.pretendFull(true);
+    decide(gateway, "stop");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(gateway.tool.calls).toEqual([]);
+    gateway.store.pretendFull(false);
+    await lineIs(gateway, "acknowledged");
+    await closeAndCheck(gateway);
   });
 
-  test("leaves when the log gets it while the reserve fails", async () => {
-    const reserve = new Reserve(temporaryDirectory());
-    let fail = (): void => undefined;
-    reserve.keep = () =>
-      new Promise((resolve) => {
-        fail = () => resolve(false);
-      });
-    const { log, tool, propose } = await started(temporaryDirectory(), new FakeLog(), reserve);
-    log.condition = "full";
-    const kept = vi.spyOn(reserve, "keep");
-    propose();
-    await soon(() => kept.mock.calls.length === 1);
-    log.becomesDurable();
-    fail();
-    await soon(() => tool.left.length === 1);
-    expect(log.ends()).toEqual(["intent", "sent", "acknowledged"]);
+  test("on a full disk uses the room that is held back for the safe direction, and nothing else", async () => {
+    const safe = await openGateway(stop({ safeDirection: true }));
+    safe.store.pretendFull(true);
+    decide(safe, "stop");
+    for (let look = 0; look < 200 && safe.tool.left.length === 0; look++)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(safe.tool.left).toHaveLength(1);
+    safe.store.pretendFull(false);
+    await lineIs(safe, "acknowledged");
+    expect(safe.tool.left).toHaveLength(1);
+    await closeAndCheck(safe);
   });
-});
 
-describe("a stop of the daemon", () => {
-  test("lets nothing leave any more while the bus is still there, and is no failure of the tool", async () => {
-    const { acting, log, tool, propose } = await started(temporaryDirectory());
-    tool.before = () => ({ kind: "failed", left: false, reason: "notConnected" });
-    propose();
-    await soon(() => tool.calls.length > 0);
-    await acting.recovery.stop();
-    tool.before = undefined;
-    await soon(() => acting.figures().running === 0);
-    expect(tool.left).toEqual([]);
-    expect(log.ends()).toEqual(["intent", "failed"]);
-    expect(acting.breakerOf("stop").failures).toBe(0);
+  test("asks two people for what is critical, over a restart, and does it once", async () => {
+    const plan = stop({ class: "critical" });
+    const before = await openGateway(plan);
+    decide(before, "stop");
+    const { intent: proposal } = await lineIs(before, "awaitingApproval");
+    const yes = (by: string) => ({ proposal, by, decision: "approved" as const });
+    expect(await before.acting.desk?.answer(yes("maria"))).toMatchObject({ accepted: true, given: 1, needs: 2 });
+    expect(await before.acting.desk?.answer(yes("maria"))).toMatchObject({ accepted: false });
+    await closeAndCheck(before);
+    const after = await openGateway(plan, before.directory, before.clock);
+    expect(await after.acting.desk?.answer(yes("maria"))).toMatchObject({ accepted: false });
+    expect(await after.acting.desk?.answer(yes("ann"))).toMatchObject({ accepted: true, state: "intended" });
+    expect(await lineIs(after, "acknowledged")).toMatchObject({ intent: proposal, approval: { needs: 2 } });
+    expect(await after.acting.desk?.answer(yes("ann"))).toMatchObject({ accepted: false });
+    expect(after.tool.left).toHaveLength(1);
+    await closeAndCheck(after);
+  });
+
+  test("asks the policy again when the yes comes, and voids proposals of another policy", async () => {
+    const gateway = await openGateway(stop());
+    gateway.people.effect = "requireApproval";
+    decide(gateway, "stop");
+    const { intent: proposal } = await lineIs(gateway, "awaitingApproval");
+    gateway.people.effect = "forbid";
+    expect(await gateway.acting.desk?.answer({ proposal, by: "maria", decision: "approved" })).toMatchObject({
+      state: "denied",
+      reason: "forbidden",
+    });
+    gateway.people.effect = "requireApproval";
+    decide(gateway, "stop");
+    await lineIs(gateway, "awaitingApproval");
+    gateway.people.policy = "b".repeat(64);
+    await gateway.acting.stop();
+    await gateway.acting.start();
+    await gateway.acting.recovery.start();
+    expect(await lineIs(gateway, "denied")).toMatchObject({ reason: "the policy is another one now" });
+    expect(gateway.tool.left).toEqual([]);
+  });
+
+  test("does not let a person approve what they proposed", async () => {
+    const gateway = await openGateway(stop());
+    gateway.people.effect = "requireApproval";
+    const made = await gateway.acting.proposeAs("maria", "stop", { pump: "p1" });
+    expect(made?.state).toBe("awaitingApproval");
+    const answer = { proposal: made?.id ?? "", by: "maria", decision: "approved" as const };
+    expect(await gateway.acting.desk?.answer(answer)).toMatchObject({ reason: "nobody approves what they proposed" });
+    expect(await gateway.acting.desk?.answer({ ...answer, by: "ann" })).toMatchObject({ accepted: true });
+    await lineIs(gateway, "acknowledged");
+    await closeAndCheck(gateway);
+  });
+
+  test("says what is missing when a person leaves an argument out", async () => {
+    const gateway = await openGateway(stop());
+    expect(await gateway.acting.proposeAs("maria", "stop", {})).toMatchObject({
+      state: "denied",
+      reason: "argument: pump is missing",
+    });
   });
 });
