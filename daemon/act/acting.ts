@@ -11,6 +11,7 @@ import { Breakers } from "./breakers.ts";
 import { Desk } from "./desk.ts";
 import { Exclusion } from "./exclusion.ts";
 import { Executor } from "./executor.ts";
+import { FullDisk } from "./full-disk.ts";
 import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
@@ -74,10 +75,7 @@ export class Acting {
   readonly name = "acting";
   readonly #deps: ActingDeps;
   readonly #readings: Readings;
-  /** Of the safe direction, and not on disk yet. */
-  readonly #undurable = new Map<string, Action>();
-  /** Given to the reserve, and not in the log yet: whether it took them. */
-  readonly #reserved = new Map<string, Promise<boolean>>();
+  readonly #fullDisk: FullDisk;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ending = new AbortController();
   #inside: Inside | undefined;
@@ -85,6 +83,12 @@ export class Acting {
 
   constructor(deps: ActingDeps) {
     this.#deps = deps;
+    this.#fullDisk = new FullDisk({
+      reserve: deps.reserve,
+      log: deps.log,
+      isFull: () => deps.store.state().condition === "full",
+      start: (action) => this.#whole().executor.start(action),
+    });
     const kept = [...deps.plans.values()].flatMap(({ requires }) => requires.map(({ topic }) => filterOf(topic)));
     this.#readings = new Readings(deps.clock, (topic) => kept.some((filter) => topicMatches(filter, topic)));
   }
@@ -100,7 +104,7 @@ export class Acting {
     const restored = await store.restoreActions(ids);
     const lost = reserved.filter(({ id }) => !restored.known.includes(id));
     if (lost.length > 0) await this.#relog(lost);
-    for (const id of ids) await this.#release(id);
+    for (const id of ids) await this.#fullDisk.release(id);
     const open = lost.map((intent) => ({ first: JSON.stringify(intent), intent: JSON.stringify(intent) }));
     this.#restored = {
       ...restored,
@@ -109,7 +113,7 @@ export class Acting {
     this.#inside = this.#build(restored);
     this.#countWhatMayHaveLeft(restored.open, lost);
     this.#timers.push(setInterval(() => this.#inside?.desk.expire(), SECOND_MS));
-    this.#timers.push(setInterval(() => this.#useReserve(), FULL_LOOK_MS));
+    this.#timers.push(setInterval(() => this.#fullDisk.look(), FULL_LOOK_MS));
     this.#timers.push(setInterval(() => this.#inside?.limits.forget(), FORGET_MS));
   }
 
@@ -140,9 +144,7 @@ export class Acting {
     if (judged.records.length === 0) return undefined;
     crashpoint("act.judged");
     this.#count(judged, origin);
-    for (const action of judged.actions) {
-      if (action.plan.config.safeDirection) this.#undurable.set(action.id, action);
-    }
+    for (const action of judged.actions) this.#fullDisk.waits(action);
     return { records: judged.records, durable: () => this.#goOn(judged) };
   }
 
@@ -262,45 +264,13 @@ export class Acting {
 
   /** The intents are on disk: now they may leave. */
   #goOn(judged: Judged): void {
-    const { executor, desk } = this.#whole();
+    const { desk } = this.#whole();
     crashpoint("act.durable");
-    for (const action of judged.actions) {
-      const reserved = this.#reserved.get(action.id);
-      this.#undurable.delete(action.id);
-      this.#reserved.delete(action.id);
-      if (reserved === undefined) executor.start(action);
-      else void reserved.then((isKept) => (isKept ? this.#release(action.id) : executor.start(action)));
-    }
+    for (const action of judged.actions) this.#fullDisk.isDurable(action);
     for (const waiting of judged.waiting) {
       desk.wait(waiting);
       const { tool, agent, key } = waiting.proposal;
       this.#deps.log.warn({ part: "act", tool, agent, key, id: waiting.id }, "an action waits for approval");
-    }
-  }
-
-  /** The disk is full: what leads to the safe state is written down where room is held for it, and goes on. */
-  #useReserve(): void {
-    const { store, reserve } = this.#deps;
-    if (this.#undurable.size === 0 || store.state().condition !== "full") return;
-    for (const [id, action] of this.#undurable) {
-      if (reserve.free === 0) return;
-      this.#undurable.delete(id);
-      const kept = reserve.keep(action.intent);
-      this.#reserved.set(id, kept);
-      void kept.then((isKept) => {
-        if (isKept) this.#whole().executor.start(action);
-        // Once the log has it, it starts without the reserve.
-        else if (this.#reserved.delete(id)) this.#undurable.set(id, action);
-      });
-    }
-  }
-
-  async #release(id: string): Promise<void> {
-    try {
-      await this.#deps.reserve.release(id);
-    } catch (err) {
-      // Its place stays taken; the next start finds the intent in the log, and lets go of it.
-      this.#deps.log.warn({ part: "act", id, err }, "a place of the reserve was not let go");
     }
   }
 
