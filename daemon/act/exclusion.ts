@@ -22,6 +22,8 @@ export class Exclusion {
   readonly #deps: Deps;
   readonly #groups = new Map<string, Held>();
   readonly #holdMs = new Map<string, number>();
+  /** Of an earlier start; what was taken since then is held by what is under way. */
+  readonly #restored = new Set<string>();
 
   /** `isForgetful`: the log went back to an older state, so that who held what last is not known. */
   constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>, isForgetful = false) {
@@ -42,7 +44,10 @@ export class Exclusion {
       const group = scope.slice(SCOPE.length);
       if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open))
         this.#groups.set(group, this.#heldBySomebody(group));
-      else this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+      else {
+        this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+        for (const id of held.open) this.#restored.add(id);
+      }
     }
   }
 
@@ -75,11 +80,12 @@ export class Exclusion {
   /** After a restart: what is not open any more holds nothing. */
   settle(openIds: ReadonlySet<string>): void {
     for (const [group, held] of this.#groups) {
-      const open = held.open.filter((id) => openIds.has(id));
+      const open = held.open.filter((id) => openIds.has(id) || !this.#restored.has(id));
       if (open.length === held.open.length) continue;
       const untilBootMs = this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
       this.#put(group, { ...held, open, untilBootMs: Math.max(held.untilBootMs, untilBootMs) });
     }
+    this.#restored.clear();
   }
 
   /** It is not known who holds it: nobody gets it before the time is over. */

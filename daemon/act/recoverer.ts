@@ -1,4 +1,5 @@
 import type { StartReason } from "../../sync/kinds.ts";
+import type { Intent, Proposal } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import type { RestoredAction } from "../store/messages.ts";
 import type { Action, OpenProposal } from "./action.ts";
@@ -7,7 +8,7 @@ import type { Readings } from "./readings.ts";
 import { isDiscontinuous, type LeftOpen, type Recovery, readLeftOpen, recover } from "./recovery.ts";
 import type { Step } from "./steps.ts";
 import type { CommandBus } from "./tool.ts";
-import type { ToolPlan } from "./tool-plan.ts";
+import { type ToolPlan, targetOf } from "./tool-plan.ts";
 
 interface Deps {
   readonly clock: Clock;
@@ -56,6 +57,7 @@ export class Recoverer {
     const deny = (why: string): void => this.#ends.close({ id, tool, agent }, { state: "denied", reason: why });
     if (isDiscontinuous(reason)) deny("the log does not go on where it ended: approvals are void");
     else if (plan === undefined) deny("the tool is not there any more");
+    else if (!isSameTool(plan, proposal)) deny("the tool is another one now");
     else if (proposal.policy !== policyDigest.slice(0, 16)) deny("the policy is another one now");
     else {
       const given = approvals.flatMap(({ decision, by }) => (decision === "approved" && by !== undefined ? [by] : []));
@@ -66,12 +68,14 @@ export class Recoverer {
   #intent(left: LeftOpen, reason: StartReason): void {
     const { id, intent, lastState } = left;
     if (intent === undefined) return;
-    const { clock, plans } = this.#deps;
-    const plan = plans.get(intent.tool);
+    const { clock, plans, policyDigest } = this.#deps;
+    const configured = plans.get(intent.tool);
+    const plan = configured !== undefined && isSameTool(configured, intent) ? configured : undefined;
     const recovery = recover({
       isDiscontinuous: isDiscontinuous(reason),
       isSameBoot: isOfThisBoot(intent.executeBefore, clock),
       hasTool: plan !== undefined,
+      isSamePolicy: intent.policy === policyDigest.slice(0, 16),
       isHandoff: plan?.config.kind === "handoff",
       isIdempotent: plan?.config.idempotent === true,
       hasReadback: plan?.verify !== undefined,
@@ -118,4 +122,9 @@ export class Recoverer {
         reason: "the daemon ended before it was known, and the plant does not show it",
       });
   }
+}
+
+/** What was written down still means the same: no argument is missing, it is about the same, and weighs the same. */
+function isSameTool(plan: ToolPlan, made: Intent | Proposal): boolean {
+  return plan.class === made.class && targetOf(plan, made.arguments) === made.target;
 }

@@ -11,6 +11,8 @@ export interface Step {
   readonly readback?: unknown;
   /** Nothing more comes. */
   readonly final?: boolean;
+  /** It never left, for a reason that says nothing of the tool. */
+  readonly unrelated?: true;
   /** The person who made it so. */
   readonly by?: string;
 }
@@ -56,6 +58,12 @@ function rounded(ms: number): number {
 
 /** What the other side says is evidence, not a place to fill the disk. */
 function bounded(value: unknown): unknown {
-  const text = JSON.stringify(value) ?? "null";
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? "null";
+  } catch {
+    // What was read from a message may be nested deeper than it can be written.
+    return "(nested too deeply)";
+  }
   return text.length <= MOST_READBACK_CHARS ? value : `${text.slice(0, MOST_READBACK_CHARS)}…`;
 }
