@@ -15,7 +15,7 @@ import { FullDisk } from "./full-disk.ts";
 import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
-import { Recoverer } from "./recoverer.ts";
+import { type Closed, Recoverer } from "./recoverer.ts";
 import { readLeftOpen } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
@@ -310,10 +310,11 @@ export class Acting {
     }
   }
 
-  #closeLeft(left: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void {
+  #closeLeft({ id, made }: Closed, step: Step): void {
     const { store, clock, plans } = this.#deps;
-    const { id, tool, agent } = left;
-    store.append(outcomeRecord({ id, proposedBootMs: undefined }, agent, { ...step, final: true }, this.#recordDeps()));
+    const { tool, agent } = made;
+    const left = { id, proposedBootMs: undefined, intent: made };
+    store.append(outcomeRecord(left, agent, { ...step, final: true }, this.#recordDeps()));
     store.count(agent, `action:${step.state}`, 1, clock.wallMs());
     const plan = plans.get(tool);
     if (plan !== undefined) this.#whole().exclusion.done(plan, id);
