@@ -16,7 +16,7 @@ import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
 import { type Closed, Recoverer } from "./recoverer.ts";
-import { readLeftOpen } from "./recovery.ts";
+import { isDiscontinuous, readLeftOpen } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
@@ -206,9 +206,10 @@ export class Acting {
   #build(restored: RestoredActions): Inside {
     const { clock, store, newId, policy, gateway, plans, tools, modes, isLatched, isApprover } = this.#deps;
     const keep = (scope: string, state: string | null): void => store.project({ kind: "limit", scope, state });
-    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits);
+    const isForgetful = isDiscontinuous(store.epoch().reason);
+    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, isForgetful);
     const breakers = new Breakers({ clock, keep }, restored.limits);
-    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits);
+    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, isForgetful);
     const readings = this.#readings;
     const agentNumber = (agent: string): number => store.agentNumber(agent);
     const isFull = (): boolean => store.state().condition === "full";

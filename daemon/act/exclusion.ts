@@ -25,23 +25,26 @@ export class Exclusion {
   /** Of an earlier start; what was taken since then is held by what is under way. */
   readonly #restored = new Set<string>();
 
-  constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>) {
+  /** `isForgetful`: the log went back to an older state, so that who held what last is not known. */
+  constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>, isForgetful = false) {
     this.#deps = deps;
     for (const { exclusive } of plans) {
       if (exclusive === undefined) continue;
       const { group, holdMs } = exclusive;
       this.#holdMs.set(group, Math.max(holdMs, this.#holdMs.get(group) ?? 0));
     }
+    if (isForgetful) {
+      for (const group of this.#holdMs.keys()) this.#groups.set(group, this.#heldBySomebody(group));
+      return;
+    }
     for (const [scope, text] of Object.entries(restored)) {
       if (!scope.startsWith(SCOPE)) continue;
       const kept = restoreTimes<Held>(text, deps.clock);
       const held = kept?.state;
       const group = scope.slice(SCOPE.length);
-      if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open)) {
-        // It can not be read who holds it: nobody gets it before the time is over.
-        const untilBootMs = deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
-        this.#groups.set(group, { target: "\0", open: [], untilBootMs });
-      } else {
+      if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open))
+        this.#groups.set(group, this.#heldBySomebody(group));
+      else {
         this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
         for (const id of held.open) this.#restored.add(id);
       }
@@ -83,6 +86,11 @@ export class Exclusion {
       this.#put(group, { ...held, open, untilBootMs: Math.max(held.untilBootMs, untilBootMs) });
     }
     this.#restored.clear();
+  }
+
+  /** It is not known who holds it: nobody gets it before the time is over. */
+  #heldBySomebody(group: string): Held {
+    return { target: "\0", open: [], untilBootMs: this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0) };
   }
 
   #put(group: string, held: Held): void {

@@ -38,11 +38,20 @@ interface Place {
 export class Limits {
   readonly #deps: LimitsDeps;
   readonly #ceilingPerMinute: number;
+  /** What was taken before is not known: limits of up to a minute are used up for so long. */
+  readonly #unknownBeforeMs: number | undefined;
   readonly #taken = new Map<string, { counted: Counted; windowMs: number }>();
   readonly #left = new Map<string, { counted: Counted; windowMs: number }>();
 
-  constructor(deps: LimitsDeps, ceilingPerMinute: number, restored: Readonly<Record<string, string>>) {
+  /** `isForgetful`: the log went back to an older state, so that what was taken last is not known. */
+  constructor(
+    deps: LimitsDeps,
+    ceilingPerMinute: number,
+    restored: Readonly<Record<string, string>>,
+    isForgetful = false,
+  ) {
     this.#deps = deps;
+    this.#unknownBeforeMs = isForgetful ? deps.clock.bootMs() : undefined;
     this.#ceilingPerMinute = ceilingPerMinute;
     const nowBootMs = deps.clock.bootMs();
     for (const [kept, text] of Object.entries(restored)) {
@@ -106,9 +115,17 @@ export class Limits {
   #full(counters: ReadonlyMap<string, { counted: Counted }>, use: Use): string | undefined {
     const nowBootMs = this.#deps.clock.bootMs();
     return this.#places(use).find(({ scope, windowMs, most }) => {
+      if (this.#isUnknown(scope, windowMs, nowBootMs)) return true;
       const known = counters.get(scope);
       return known !== undefined && takenIn(known.counted, windowMs, nowBootMs) >= most;
     })?.reason;
+  }
+
+  /** An hour would keep the plant from its safe state for too long; the ceiling is for storms. */
+  #isUnknown(scope: string, windowMs: number, nowBootMs: number): boolean {
+    const before = this.#unknownBeforeMs;
+    if (before === undefined || windowMs > MINUTE_MS || scope.endsWith("ceiling")) return false;
+    return nowBootMs < before + windowMs;
   }
 
   #places({ plan, target, isDry }: Use): Place[] {

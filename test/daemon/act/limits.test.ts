@@ -140,6 +140,20 @@ describe("limits", () => {
     expect(limits.refusal({ plan, target: "p1", isDry: false })).toBeUndefined();
   });
 
+  test("of up to a minute are used up when the log went back to an older state, and only for so long", () => {
+    const clock = new StillClock();
+    const limits = new Limits({ clock, keep: () => undefined }, 1000, {}, true);
+    const use = { plan, target: "p1", isDry: false };
+    expect(limits.refusal(use)).toBe("perMinute");
+    expect(limits.leave(use)).toBe("perMinute");
+    clock.pass(60_001);
+    expect(limits.refusal(use)).toBeUndefined();
+    const free = planOf("free", { class: "reversible" });
+    expect(
+      new Limits({ clock, keep: () => undefined }, 1000, {}, true).refusal({ ...use, plan: free }),
+    ).toBeUndefined();
+  });
+
   test("of targets that are long gone are forgotten", () => {
     const clock = new StillClock();
     const { limits, kept } = limitsWith(clock);
