@@ -25,11 +25,21 @@ export function redact<T extends object>(record: T): { readonly body: T; readonl
   const hidden: Json = { ...body };
   for (const member of VALUES) if (isObject(body[member])) hidden[member] = withoutValues(body[member], names, quotes);
   if (body["context"] !== undefined) hidden["context"] = withoutValues(body["context"], names, quotes);
-  const texts = [...quotes].sort((a, b) => b.length - a.length);
+  const texts = longestFirst(quotes);
   for (const member of TEXTS)
     if (typeof body[member] === "string") hidden[member] = withoutQuotes(body[member] as string, texts);
   if (Array.isArray(body["rules"])) hidden["rules"] = body["rules"].map(withoutError);
   return { body: hidden as T, redacted: true };
+}
+
+/** A text about an action, without what it may quote of arguments made from private fields. */
+export function withoutArguments(
+  text: string,
+  made: { readonly arguments: Readonly<Record<string, unknown>>; readonly private?: readonly string[] | undefined },
+): string {
+  const quotes = new Set<string>();
+  for (const name of made.private ?? []) note(made.arguments[name], quotes);
+  return withoutQuotes(text, longestFirst(quotes));
 }
 
 /** Replaces members with these names at any depth, and notes what stood there. */
@@ -52,6 +62,10 @@ function note(value: unknown, quotes: Set<string>): void {
     const text = String(value);
     if (text.length >= SHORTEST_QUOTE) quotes.add(text);
   }
+}
+
+function longestFirst(quotes: ReadonlySet<string>): string[] {
+  return [...quotes].sort((a, b) => b.length - a.length);
 }
 
 function withoutQuotes(text: string, quotes: readonly string[]): string {

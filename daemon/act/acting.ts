@@ -8,6 +8,7 @@ import type { EpochInfo, RestoredActions } from "../store/messages.ts";
 import type { NewRecord } from "../store/open-batch.ts";
 import type { Action, Proposed } from "./action.ts";
 import { Breakers } from "./breakers.ts";
+import { sinceBootMs } from "./deadline.ts";
 import { Desk } from "./desk.ts";
 import { Exclusion } from "./exclusion.ts";
 import { Executor } from "./executor.ts";
@@ -15,8 +16,8 @@ import { FullDisk } from "./full-disk.ts";
 import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
-import { Recoverer } from "./recoverer.ts";
-import { isDiscontinuous, readLeftOpen } from "./recovery.ts";
+import { type Closed, Recoverer } from "./recoverer.ts";
+import { readLeftOpen } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
@@ -206,10 +207,11 @@ export class Acting {
   #build(restored: RestoredActions): Inside {
     const { clock, store, newId, policy, gateway, plans, tools, modes, isLatched, isApprover } = this.#deps;
     const keep = (scope: string, state: string | null): void => store.project({ kind: "limit", scope, state });
-    const isForgetful = isDiscontinuous(store.epoch().reason);
-    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, isForgetful);
+    const { wentBack } = restored;
+    const unknownMs = wentBack === undefined ? undefined : sinceBootMs(wentBack, clock);
+    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, unknownMs);
     const breakers = new Breakers({ clock, keep }, restored.limits);
-    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, isForgetful);
+    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, unknownMs);
     const readings = this.#readings;
     const agentNumber = (agent: string): number => store.agentNumber(agent);
     const isFull = (): boolean => store.state().condition === "full";
@@ -311,10 +313,11 @@ export class Acting {
     }
   }
 
-  #closeLeft(left: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void {
+  #closeLeft({ id, made }: Closed, step: Step): void {
     const { store, clock, plans } = this.#deps;
-    const { id, tool, agent } = left;
-    store.append(outcomeRecord({ id, proposedBootMs: undefined }, agent, { ...step, final: true }, this.#recordDeps()));
+    const { tool, agent } = made;
+    const left = { id, proposedBootMs: undefined, intent: made };
+    store.append(outcomeRecord(left, agent, { ...step, final: true }, this.#recordDeps()));
     store.count(agent, `action:${step.state}`, 1, clock.wallMs());
     const plan = plans.get(tool);
     if (plan !== undefined) this.#whole().exclusion.done(plan, id);

@@ -218,7 +218,12 @@ export class Executor {
     one.left = true;
     this.#deps.step(action, { state: "sent", attempt });
     if (plan.verify !== undefined)
-      one.shown = this.#deps.readings.shown(plan.verify, intent.arguments, plan.verify.withinMs, giveUp.signal);
+      one.shown = this.#deps.readings.shown(
+        plan.verify,
+        intent.arguments,
+        plan.timeoutMs + plan.verify.withinMs,
+        giveUp.signal,
+      );
     crashpoint("act.leave");
     return true;
   }
@@ -279,7 +284,10 @@ export class Executor {
   /** What left is as good as what the plant shows of it. */
   async #verified(one: Try, otherwise: Fallen): Promise<Next> {
     const { action, attempt } = one;
+    // The plant has its time from when the other side has it, or should have had it.
+    const late = setTimeout(() => one.giveUp.abort(), action.plan.verify?.withinMs ?? 0);
     const shown = (await one.shown) as { readonly payload: unknown } | undefined;
+    clearTimeout(late);
     if (shown !== undefined) return this.#finish(action, { state: "verified", attempt, readback: shown.payload });
     // The next start asks the plant how it went.
     if (this.#isStopping && action.plan.verify !== undefined) return "over";

@@ -19,11 +19,17 @@ interface Deps {
   readonly policyDigest: string;
 }
 
+/** What there is to say of an action that is over with the start. */
+export interface Closed {
+  readonly id: string;
+  readonly made: Intent | Proposal;
+}
+
 /** What is done with what was left open. */
 interface Ends {
   wait(waiting: OpenProposal): void;
   keep(action: Action): void;
-  close(action: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void;
+  close(left: Closed, step: Step): void;
   /** Tried again: `attempt` is the number of the next try. */
   again(action: Action, attempt: number): void;
 }
@@ -53,8 +59,7 @@ export class Recoverer {
     if (proposal === undefined) return;
     const { plans, policyDigest } = this.#deps;
     const plan = plans.get(proposal.tool);
-    const { tool, agent } = proposal;
-    const deny = (why: string): void => this.#ends.close({ id, tool, agent }, { state: "denied", reason: why });
+    const deny = (why: string): void => this.#ends.close({ id, made: proposal }, { state: "denied", reason: why });
     if (isDiscontinuous(reason)) deny("the log does not go on where it ended: approvals are void");
     else if (plan === undefined) deny("the tool is not there any more");
     else if (!isSameTool(plan, proposal)) deny("the tool is another one now");
@@ -84,7 +89,7 @@ export class Recoverer {
     });
     if (recovery.kind === "close" || plan === undefined) {
       const { state, reason: why } = recovery as Extract<Recovery, { kind: "close" }>;
-      this.#ends.close({ id, tool: intent.tool, agent: intent.agent }, { state, reason: why });
+      this.#ends.close({ id, made: intent }, { state, reason: why });
       return;
     }
     this.openIds.push(id);
@@ -107,7 +112,7 @@ export class Recoverer {
     const shown = (await readings.shown(plan.verify, intent.arguments, plan.verify.withinMs, signal)) as
       | { readonly payload: unknown }
       | undefined;
-    const ended = { id, tool: intent.tool, agent: intent.agent };
+    const ended = { id, made: intent };
     if (shown !== undefined)
       this.#ends.close(ended, {
         state: "verified",

@@ -195,11 +195,18 @@ describe("what an earlier start left open", () => {
 });
 
 describe("the record of a step", () => {
-  const written = (readback: unknown): { readback: unknown } => {
+  const written = (readback: unknown, reason = ""): { readback: unknown; reason: string } => {
     const deps = { clock: new StillClock(), newId: () => "id", agentNumber: () => 1 };
-    const action = { id: "action", proposedBootMs: undefined };
-    return JSON.parse(outcomeRecord(action, "guard", { state: "verified", readback }, deps).body);
+    const intent = { arguments: { bed: "bed-4", name: "joe miller" }, private: ["name"] };
+    const action = { id: "action", proposedBootMs: undefined, intent };
+    return JSON.parse(outcomeRecord(action, "guard", { state: "verified", readback, reason }, deps).body);
   };
+
+  test("quotes nothing of a private field, whoever said it", () => {
+    const said = written({ lamp: "for joe miller" }, "exit 1: no joe miller in bed-4");
+    expect(said).toMatchObject({ readback: "(private)", reason: "exit 1: no (private) in bed-4" });
+    expect(written({ lamp: "on", bed: "bed-4" }).readback).toEqual({ lamp: "on", bed: "bed-4" });
+  });
 
   test("takes whatever the plant says, and only so much of it", () => {
     expect(written({ running: false }).readback).toEqual({ running: false });
