@@ -37,10 +37,9 @@ export async function runAct(
   claims: Claims,
   options: TrialOptions,
   names: readonly string[],
-  seed = SEED,
 ): Promise<ReadonlyMap<string, Finding>> {
   const rounds = options.rounds ?? ROUNDS;
-  const random = createRandom(seed);
+  const random = createRandom(options.seed ?? SEED);
   const sums = new Sums();
   for (let done = 0, site = 0; done < rounds; done += ROUNDS_A_SITE, site++) {
     const here = { rounds: Math.min(ROUNDS_A_SITE, rounds - done), done, fakesTime: site % FAKE_TIME_EVERY === 1 };
