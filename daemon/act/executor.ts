@@ -139,6 +139,12 @@ export class Executor {
     const tool = this.#deps.tools.get(plan.name);
     if (tool === undefined) return this.#finish(action, { state: "failed", reason: "there is no such tool" });
     await this.#slots.take(plan.name);
+    // What may not leave any more must not hold up what waits behind it for as long as a connection takes.
+    const late = this.#refusal(action);
+    if (late !== undefined) {
+      this.#slots.release(plan.name);
+      return this.#refused(action, late, fallen);
+    }
     const one: Try = {
       action,
       attempt,
@@ -149,7 +155,7 @@ export class Executor {
       refusal: undefined,
       shown: undefined,
     };
-    const sending = tool.send(this.#call(one), () => this.#gate(one), one.abort.signal);
+    const sending = this.#send(tool, one);
     one.isOver = sending.then(() => undefined);
     this.#tries.add(one);
     this.#open.add(one);
@@ -162,6 +168,16 @@ export class Executor {
     one.giveUp.abort();
     this.#open.delete(one);
     return next;
+  }
+
+  /** A tool that breaks its promise not to reject must not end the daemon, start after start. */
+  async #send(tool: Tool, one: Try): Promise<Sent> {
+    try {
+      return await tool.send(this.#call(one), () => this.#gate(one), one.abort.signal);
+    } catch (error) {
+      const reason = `the tool broke: ${(error as Error).message}`;
+      return one.left ? { kind: "unknown", reason } : { kind: "failed", reason, left: false, permanent: true };
+    }
   }
 
   #call({ action, attempt }: Try): ToolCall {
@@ -218,6 +234,9 @@ export class Executor {
     if (off !== undefined) return { state: "suppressed", reason: off, again: false };
     const mode = modes.effective(intent.agent, plan.name);
     if (mode === "observe" || mode === "dryRun") return { state: "suppressed", reason: mode, again: false };
+    // Nobody was asked when it was intended; now somebody would be.
+    const isAsked = mode === "approve" && plan.class !== "notify" && !plan.config.safeDirection;
+    if (isAsked && intent.proposal === undefined) return { state: "suppressed", reason: mode, again: false };
     const interlock = readings.refusal(plan, intent.arguments);
     return interlock === undefined ? undefined : { state: "limited", reason: interlock, again: false };
   }
@@ -226,7 +245,7 @@ export class Executor {
   #refused(action: Action, refusal: Refusal, fallen: Fallen | undefined): Next {
     if (refusal.again) return { waitsFor: refusal.reason };
     const isKnown = fallen !== undefined && (fallen.state !== "expired" || refusal.state === "expired");
-    return this.#finish(action, isKnown ? fallen : { state: refusal.state, reason: refusal.reason });
+    return this.#finish(action, isKnown ? fallen : stepOf(refusal));
   }
 
   async #became(one: Try, sent: Sent, fallen: Fallen | undefined): Promise<Next> {
@@ -247,8 +266,9 @@ export class Executor {
         const failed: Fallen = { state: "failed", reason: sent.reason };
         if (!sent.left) {
           // Nothing left: it may wait, whatever the tool, until its time is over.
-          if (sent.permanent === true || this.#isStopping)
-            return this.#finish(action, attempt > 1 && fallen !== undefined ? fallen : failed);
+          const end = attempt > 1 && fallen !== undefined ? fallen : failed;
+          if (sent.permanent === true) return this.#finish(action, end);
+          if (this.#isStopping) return this.#finish(action, { ...end, unrelated: true });
           return { waitsFor: sent.reason };
         }
         return sent.permanent !== true && this.#mayAgain(one) ? failed : this.#finish(action, { ...failed, attempt });
@@ -295,4 +315,9 @@ export class Executor {
     this.#wake = new AbortController();
     if (this.#isStopping) for (const one of this.#open) one.giveUp.abort();
   }
+}
+
+/** The end of an action that never left. */
+function stepOf({ state, reason }: Refusal): Step {
+  return { state, reason, ...(state === "failed" ? { unrelated: true } : {}) };
 }

@@ -2,7 +2,7 @@
 export class Slots {
   readonly #most: (tool: string) => number;
   readonly #taken = new Map<string, number>();
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(most: (tool: string) => number) {
     this.#most = most;
@@ -15,16 +15,19 @@ export class Slots {
       return;
     }
     await new Promise<void>((resolve) => {
-      const waiting = this.#waiting.get(tool) ?? [];
-      this.#waiting.set(tool, [...waiting, resolve]);
+      const waiting = this.#waiting.get(tool) ?? new Set();
+      this.#waiting.set(tool, waiting.add(resolve));
     });
   }
 
   /** Hands the place on, or gives it back. */
   release(tool: string): void {
-    const [next, ...rest] = this.#waiting.get(tool) ?? [];
-    this.#waiting.set(tool, rest);
-    if (next !== undefined) next();
-    else this.#taken.set(tool, (this.#taken.get(tool) ?? 1) - 1);
+    const waiting = this.#waiting.get(tool);
+    const [next] = waiting ?? [];
+    if (next === undefined) this.#taken.set(tool, (this.#taken.get(tool) ?? 1) - 1);
+    else {
+      waiting?.delete(next);
+      next();
+    }
   }
 }

@@ -22,7 +22,7 @@ interface Bound {
 export class CandidateRules {
   readonly #compiled: CompiledAgent;
   readonly #rules: readonly Bound[];
-  readonly #recordedTimings: ReadonlyMap<string, RuleTiming>;
+  readonly #recorded: ReadonlyMap<string, { readonly rule: CompiledRule; readonly timing: RuleTiming }>;
 
   /** `recorded`: the rules that made the decisions. */
   constructor(candidate: CompiledAgent, recorded: CompiledAgent) {
@@ -32,7 +32,7 @@ export class CandidateRules {
       timing: timingOf(rule),
       readsState: readsOf(rule).has("state"),
     }));
-    this.#recordedTimings = new Map(recorded.rules.map((rule) => [rule.config.id, timingOf(rule)]));
+    this.#recorded = new Map(recorded.rules.map((rule) => [rule.config.id, { rule, timing: timingOf(rule) }]));
   }
 
   /** The rules that would have fired in this pass. Takes their states one step further. */
@@ -54,7 +54,7 @@ export class CandidateRules {
         seen = seenState(state, nowMs);
         return this.#ask(bound, state, seen);
       };
-      const step = replayStep(before?.get(id), this.#told(decision, id, nowMs), bound.timing, ask, nowMs);
+      const step = replayStep(before?.get(id), this.#told(decision, bound, answer, nowMs), bound.timing, ask, nowMs);
       if (step.track !== undefined) after.set(id, step.track);
       if (step.kind === "fired") fired.set(id, seen);
     }
@@ -68,11 +68,18 @@ export class CandidateRules {
     return truth instanceof ExpressionFailure ? undefined : truth;
   }
 
-  #told(decision: Decision, id: string, nowMs: number): Told | undefined {
-    const timing = this.#recordedTimings.get(id);
-    const line = decision.rules.find((one) => one.id === id);
-    if (timing === undefined || line === undefined) return undefined;
-    return { timing, step: toldStep(line.why, line.fired, decision.state?.[id], timing, nowMs) };
+  #told(decision: Decision, bound: Bound, answer: Answer | undefined, nowMs: number): Told | undefined {
+    const { config } = bound.rule;
+    const recorded = this.#recorded.get(config.id);
+    const line = decision.rules.find((one) => one.id === config.id);
+    if (recorded === undefined || line === undefined) return undefined;
+    const { when, clearWhen } = recorded.rule.config;
+    const isSame = when === config.when && clearWhen === config.clearWhen && answer === decision.answer;
+    return {
+      timing: recorded.timing,
+      step: toldStep(line.why, line.fired, decision.state?.[config.id], recorded.timing, nowMs),
+      isRounded: isSame && recorded.timing.keepsLastFired,
+    };
   }
 }
 

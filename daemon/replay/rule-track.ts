@@ -18,6 +18,8 @@ export interface ReplayedStep {
 export interface Told {
   readonly timing: RuleTiming;
   readonly step: ToldStep;
+  /** The same conditions saw the same, but for a past that the line tells in whole milliseconds: they say the same. */
+  readonly isRounded: boolean;
 }
 
 /** The candidate's step in a recorded pass. `ask` says what its condition comes to in a state. */
@@ -28,11 +30,19 @@ export function replayStep(
   ask: (state: RuleState) => boolean | undefined,
   nowMs: number,
 ): ReplayedStep {
-  const before = asTold(stateBefore(track, told?.step.before), told?.step.before);
-  const truth = ask(before);
+  let before = asTold(stateBefore(track, told?.step.before), told?.step.before);
+  let truth = ask(before);
+  if (track !== undefined && told !== undefined && truth === true && told.step.truth === false && !told.isRounded) {
+    // What ended for the recorded condition tells nothing of one that holds where that one does not.
+    before = { ...track.candidate, passes: before.passes };
+    truth = ask(before);
+  }
   // Where nothing differs the step is the one that was taken: whole milliseconds do not always tell it again.
   const isAsTold =
-    told !== undefined && truth === told.step.truth && isSameTiming(timing, told.timing) && before === told.step.before;
+    told !== undefined &&
+    (truth === told.step.truth || told.isRounded) &&
+    isSameTiming(timing, told.timing) &&
+    before === told.step.before;
   const step = isAsTold ? { kind: told.step.kind, state: told.step.after } : stepRule(timing, before, truth, nowMs);
   return { kind: step.kind, track: trackOf(step.state, told?.step.after) };
 }

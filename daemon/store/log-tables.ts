@@ -1,9 +1,10 @@
 import { type RecordKind, recordKinds, type Stream } from "../../sync/kinds.ts";
 import type { Gap } from "../../sync/records.ts";
 import { createIds } from "../ids.ts";
-import { rollupBody } from "./bodies.ts";
+import { headsBody, rollupBody } from "./bodies.ts";
 import { Heads } from "./heads.ts";
 import type { Batch, Restored, RestoredActions } from "./messages.ts";
+import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { ActionTable, actionById, openActionsIn } from "./tables/action.ts";
 import { ReadingTable, restoreReadings } from "./tables/reading.ts";
@@ -25,9 +26,13 @@ export class LogTables {
   readonly #readings: ReadingTable;
   readonly #seen: SeenTable;
   readonly #newId = createIds();
+  readonly #epoch: number;
+  readonly #signer: Signer | undefined;
   #agents: Map<number, string>;
 
-  constructor(database: Database, epoch: number, lastN: number, rememberIds: number) {
+  constructor(database: Database, epoch: number, lastN: number, rememberIds: number, signer?: Signer) {
+    this.#epoch = epoch;
+    this.#signer = signer;
     this.#database = database;
     this.sizes = new StreamSizeTable(database);
     this.records = new RecordTable(database, this.heads, epoch, lastN);
@@ -65,6 +70,12 @@ export class LogTables {
       const name = this.#agents.get(minute.agent) ?? "";
       this.write(3, "rollup", wallMs, (id) => rollupBody(id, name, minute), minute.agent);
     }
+  }
+
+  /** Writes down how far each stream has come: what lies before it can not be changed unseen. */
+  writeHeads(kind: "chainHead" | "epochClose", wallMs: number): void {
+    const heads = this.heads.written();
+    this.write(0, kind, wallMs, (id) => headsBody(kind, id, this.#epoch, heads, wallMs, this.#signer));
   }
 
   /** Before a transaction. */

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions } from "node:https";
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import { until } from "./bus.ts";
 
 export interface Request {
   readonly method: string | undefined;
@@ -11,10 +12,11 @@ export interface Request {
 
 const open = new Set<{ close: () => Promise<void> }>();
 
-/** Ends all servers of this test, and what hangs on them. */
+/** Ends all servers of this test and what hangs on them; fails where a connection is then still there. */
 export async function closeServers(): Promise<void> {
   for (const one of open) await one.close();
   open.clear();
+  await until("the end of all connections", () => !process.getActiveResourcesInfo().includes("TCPSocketWrap"));
 }
 
 /** Keeps requests when they are whole, and answers as it is told. */

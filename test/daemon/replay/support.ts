@@ -5,14 +5,14 @@ import { loadRelease } from "../../../config/load.ts";
 import { generationDigest } from "../../../config/release.ts";
 import { type AgentPlan, planAgent } from "../../../daemon/agent-plan.ts";
 import { decisionWriter } from "../../../daemon/body.ts";
-import { type CompiledAgent, checkAgent, declarationsOf } from "../../../daemon/check.ts";
+import { type CompiledAgent, checkAgent } from "../../../daemon/check.ts";
 import { program } from "../../../daemon/commands/program.ts";
 import { exitStatus } from "../../../daemon/errors.ts";
 import { createIds } from "../../../daemon/ids.ts";
 import { compilePolicy } from "../../../daemon/policy.ts";
 import { contextOf, judge } from "../../../daemon/replay/judging.ts";
 import type { Report } from "../../../daemon/replay/report.ts";
-import { RuleActions } from "../../../daemon/replay/rule-actions.ts";
+import { ofRules, withoutAnswer } from "../../../daemon/replay/rule-actions.ts";
 import { BoundRules } from "../../../daemon/rules.ts";
 import type { Store } from "../../../daemon/store/store.ts";
 import { featureUnit } from "../../../models/features.ts";
@@ -40,7 +40,7 @@ export interface MadeLog {
   /** Actions were proposed, not only observed. */
   readonly acts?: boolean;
   /** Which quiet passes are written down. */
-  readonly keeps?: (index: number) => boolean;
+  readonly keeps?: (index: number, isChanged: boolean) => boolean;
   readonly probability?: number;
 }
 
@@ -58,8 +58,54 @@ export async function writeLog(made: MadeLog): Promise<string> {
 }
 
 export async function appendLog(store: Store, made: MadeLog): Promise<void> {
-  const manifest = made.manifest === undefined ? undefined : manifestOf(made.manifest);
+  const { manifest, plan, compiled, release } = compiledOf(made);
   const generation = await keepGeneration(store, made, manifest);
+  const law = {
+    policy: compilePolicy(release.policy, { device, tools: release.tools, problemAt, problems: [] }),
+    tools: release.tools,
+  };
+  write(store, made, { generation, manifest, plan, compiled, law });
+  await store.flush();
+}
+
+/** When rules fire if they run themselves: `rule@milliseconds key`. */
+export function firings(made: MadeLog): string[] {
+  const { compiled } = compiledOf(made);
+  return [...verdicts(compiled, made.passes)].flatMap(({ pass, verdict }) =>
+    verdict.rules.filter((rule) => rule.fired).map((rule) => `${rule.id}@${pass.atMs} ${pass.key}`),
+  );
+}
+
+function* verdicts(compiled: CompiledAgent, passes: readonly MadePass[]) {
+  const clock = {
+    atMs: 0,
+    bootId: "boot",
+    wallMs: () => BEGAN + Math.floor(clock.atMs),
+    bootMs: () => clock.atMs + 1000,
+  };
+  const rules = new BoundRules(compiled, { clock: { ...clock, trust: () => "synced" }, states: { keep: () => {} } });
+  for (const [index, pass] of passes.entries()) {
+    clock.atMs = pass.atMs;
+    const nowMs = clock.wallMs();
+    const seen = {
+      key: pass.key,
+      eventId: undefined,
+      eventTimeMs: nowMs,
+      fields: pass.fields ?? pass.inputs,
+      row: pass.inputs,
+      coverage: 1,
+      windowCount: 10,
+    };
+    const verdict =
+      pass.source === "fallback"
+        ? { rules: [], fired: false, stateBefore: "", changed: false }
+        : rules.evaluate(seen as unknown as Parameters<BoundRules["evaluate"]>[0], pass.answer ?? {}, nowMs);
+    yield { index, pass, verdict, nowMs, bootMs: clock.bootMs() };
+  }
+}
+
+function compiledOf(made: MadeLog) {
+  const manifest = made.manifest === undefined ? undefined : manifestOf(made.manifest);
   const release = loadRelease([{ path: "holdfast.yaml", source: made.yaml }]);
   const config = release?.agents[made.agent];
   if (release === undefined || config === undefined) throw new Error("the test's own configuration does not load");
@@ -67,13 +113,7 @@ export async function appendLog(store: Store, made: MadeLog): Promise<void> {
   const problems: never[] = [];
   const compiled = checkAgent(plan, manifest, device, problemAt, problems);
   if (compiled === undefined) throw new Error(JSON.stringify(problems));
-  const law = {
-    policy: compilePolicy(release.policy, { device, tools: release.tools, problemAt, problems }),
-    tools: release.tools,
-  };
-  const actions = new RuleActions(plan, declarationsOf(plan, manifest, device));
-  write(store, made, { generation, manifest, plan, compiled, law, actions });
-  await store.flush();
+  return { manifest, release, plan, compiled };
 }
 
 function problemAt(path: readonly PropertyKey[], message: string) {
@@ -86,56 +126,38 @@ interface Parts {
   readonly plan: AgentPlan;
   readonly compiled: CompiledAgent;
   readonly law: Parameters<typeof judge>[2];
-  readonly actions: RuleActions;
 }
 
 function write(store: Store, made: MadeLog, parts: Parts): void {
   const { plan, compiled, manifest, generation } = parts;
-  const clock = { nowMs: BEGAN, bootId: "boot", wallMs: () => clock.nowMs, bootMs: () => clock.nowMs - BEGAN + 1000 };
-  const rules = new BoundRules(compiled, { clock: { ...clock, trust: () => "synced" }, states: { keep: () => {} } });
   const reads = compiled.rules.flatMap((rule) => [...rule.when.reads, ...(rule.clearWhen?.reads ?? [])]);
+  const readsFields = plan.features !== undefined && reads.some((name) => name.startsWith("event.fields"));
   const line = decisionWriter({
     agent: made.agent,
     generation: generation.slice(0, 16),
     arm: "incumbent",
     model: manifest && { name: manifest.name, version: manifest.version, digest: manifest.digest.slice(7, 23) },
     inputNames: plan.inputs.map((input) => input.name),
-    fieldNames:
-      plan.features !== undefined && reads.some((name) => name.startsWith("event.fields"))
-        ? plan.fields.map((field) => field.name)
-        : undefined,
+    fieldNames: readsFields ? plan.fields.map((field) => field.name) : undefined,
     outputNames: manifest?.outputs.map((output) => output.name) ?? [],
     windowed: plan.config.window !== undefined,
     privateNames: [],
   });
   const number = store.agentNumber(made.agent);
-  for (const [index, pass] of made.passes.entries()) {
-    clock.nowMs = BEGAN + pass.atMs;
-    const seen = {
-      key: pass.key,
-      eventId: undefined,
-      eventTimeMs: clock.nowMs,
-      fields: pass.fields ?? pass.inputs,
-      row: pass.inputs,
-      coverage: 1,
-      windowCount: 10,
-    };
+  for (const { index, pass, verdict, nowMs, bootMs } of verdicts(compiled, made.passes)) {
     const isFallback = pass.source === "fallback";
-    const verdict = isFallback
-      ? { rules: [], fired: false, stateBefore: "" }
-      : rules.evaluate(seen as unknown as Parameters<BoundRules["evaluate"]>[0], pass.answer ?? {}, clock.nowMs);
-    store.count(made.agent, "decided", 1, clock.nowMs);
+    store.count(made.agent, "decided", 1, nowMs);
     const isNews = verdict.fired || isFallback;
-    if (!isNews && made.keeps?.(index) === false) continue;
-    const id = newId(clock.nowMs);
+    if (!isNews && made.keeps?.(index, verdict.changed) === false) continue;
+    const id = newId(nowMs);
     const body = line({
       id,
       key: pass.key,
       eventId: undefined,
-      eventTimeMs: clock.nowMs,
-      receivedMs: clock.nowMs,
-      decidedMs: clock.nowMs,
-      bootMs: Math.round(clock.bootMs()),
+      eventTimeMs: nowMs,
+      receivedMs: nowMs,
+      decidedMs: nowMs,
+      bootMs: Math.round(bootMs),
       trust: "synced",
       inputs: pass.inputs,
       fields: pass.fields,
@@ -153,13 +175,13 @@ function write(store: Store, made: MadeLog, parts: Parts): void {
       inferUs: 100,
       decideUs: 10,
     });
-    store.append({ stream: isNews ? 1 : 2, kind: "decision", agent: number, id, wallMs: clock.nowMs, body });
+    store.append({ stream: isNews ? 1 : 2, kind: "decision", agent: number, id, wallMs: nowMs, body });
     if (made.acts === true) act(store, body, number, parts);
   }
 }
 
 /** What the proposer writes for the rules that fired. */
-function act(store: Store, body: string, number: number, { plan, law, actions }: Parts): void {
+function act(store: Store, body: string, number: number, { plan, law, compiled }: Parts): void {
   const decision = readDecision(body);
   const none = { sinceLastFiredSeconds: 1e9, firing: false, passes: 0 };
   const fired = new Map(decision.rules.filter((rule) => rule.fired).map((rule) => [rule.id, none]));
@@ -168,12 +190,13 @@ function act(store: Store, body: string, number: number, { plan, law, actions }:
   const seen = { ...pass, fields: row(plan.fields), row: row(plan.inputs) };
   const proposed =
     decision.source === "fallback"
-      ? actions.ofEdge("fallback", seen, decision.decidedAt)
-      : actions.ofRules(fired, seen, decision.answer as Answer | undefined, decision.decidedAt);
+      ? withoutAnswer(compiled, "fallback", seen, decision.decidedAt)
+      : ofRules(compiled, fired, seen, decision.answer as Answer | undefined, decision.decidedAt);
   const question = {
     proposer: { agent: decision.agent, by: "" },
     context: contextOf(decision, plan.features !== undefined),
     nowMs: decision.decidedAt,
+    hidesReasons: false,
   };
   for (const [index, action] of proposed.entries()) {
     const { effect, rules } = judge(action, question, law);
@@ -196,7 +219,7 @@ function act(store: Store, body: string, number: number, { plan, law, actions }:
       class: law.tools[action.tool]?.class,
       verdict: { effect, rules },
       policy: "0123456789abcdef",
-      executeBefore: { bootMs: 0, wallMs: decision.decidedAt + 30_000 },
+      executeBefore: { bootMs: 0, boot: "b", wallMs: decision.decidedAt + 30_000 },
       idempotencyKey: `${decision.id}/${action.rule}/${index}`,
       ...(kind === "proposal" ? { state } : {}),
     };
