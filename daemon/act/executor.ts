@@ -143,11 +143,14 @@ export class Executor {
     const { plan } = action;
     const tool = this.#deps.tools.get(plan.name);
     if (tool === undefined) return this.#finish(action, { state: "failed", reason: "there is no such tool" });
-    const hasWaited = await this.#slots.take(plan.name);
-    const late = hasWaited ? this.#refusal(action) : undefined;
-    if (late !== undefined) {
-      this.#slots.release(plan.name);
-      return this.#refused(action, late, fallen);
+    const turn = this.#slots.take(plan.name);
+    if (turn !== undefined) {
+      await turn;
+      const late = this.#refusal(action);
+      if (late !== undefined) {
+        this.#slots.release(plan.name);
+        return this.#refused(action, late, fallen);
+      }
     }
     const one: Try = {
       action,

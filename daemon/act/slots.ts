@@ -8,19 +8,18 @@ export class Slots {
     this.#most = most;
   }
 
-  /** True when it had to wait: much may have happened meanwhile. */
-  async take(tool: string): Promise<boolean> {
+  /** Undefined: it has its place at once. Else when its turn has come; much may have happened by then. */
+  take(tool: string): Promise<void> | undefined {
     const taken = this.#taken.get(tool) ?? 0;
     if (taken < this.#most(tool)) {
       this.#taken.set(tool, taken + 1);
-      return false;
+      return undefined;
     }
-    await new Promise<void>((resolve) => {
+    return new Promise<void>((resolve) => {
       const waiting = this.#waiting.get(tool);
       if (waiting === undefined) this.#waiting.set(tool, [resolve]);
       else waiting.push(resolve);
     });
-    return true;
   }
 
   /** Hands the place on, or gives it back. */
