@@ -12,6 +12,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   damage: () => import("./damage.ts"),
   replay: () => import("./replay.ts"),
   act: () => import("./act.ts"),
+  "act-mutants": () => import("./act-mutants.ts"),
   tamper: () => import("./tamper.ts"),
 };
 
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
     json: { type: "boolean", default: false },
     bus: { type: "string" },
     seed: { type: "string" },
+    faults: { type: "string" },
     keep: { type: "boolean", default: false },
   },
 });
@@ -29,7 +31,7 @@ const [name] = positionals;
 const load = name === undefined ? undefined : trials[name];
 if (load === undefined) {
   console.error(
-    `usage: npm run trial -- NAME [--rounds N] [--seed N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
+    `usage: npm run trial -- NAME [--rounds N] [--seed N] [--faults A,B] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
   );
   process.exit(2);
 }
@@ -37,6 +39,7 @@ const { trial } = await load();
 const result = await trial({
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
   seed: values.seed === undefined ? undefined : Number(values.seed),
+  faults: values.faults?.split(","),
   bus: values.bus === "embedded" ? "embedded" : values.bus === "external" ? "external" : undefined,
   keep: values.keep,
   say: (line) => console.error(line),
