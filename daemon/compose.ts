@@ -17,6 +17,7 @@ import { namedFiles } from "./bus/named-files.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { armCrashpoint } from "./crashpoint.ts";
 import { Door } from "./door.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
@@ -54,6 +55,7 @@ export interface Composed {
 export async function compose(options: ComposeOptions): Promise<Composed> {
   const { loaded, dataDirectory, log } = options;
   const { gateway } = loaded.config;
+  armCrashpoint(options.environment[CRASHPOINT]);
   mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
   const clock = systemClock();
   const watch = new Watch();
@@ -149,6 +151,8 @@ class Ready implements Component {
   }
 }
 
+/** Trials alone set it: where this process is to die. */
+const CRASHPOINT = "HOLDFAST_TEST_CRASHPOINT";
 /** What the store tells and nobody has to look after. */
 const NEWS_OF_STORE = /^(?:store is open|quick_check )/;
 const MEGABYTE = 1024 * 1024;
@@ -157,14 +161,20 @@ const WAITING_FOR_ANSWERS = 512;
 /** At 1,000 rows a second this makes two or three of them one run; the commit that follows waits longer anyway. */
 const GATHER_MS = 2;
 
-function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock: Clock): Store {
+function createStore({ loaded, dataDirectory, log, fail, environment }: ComposeOptions, clock: Clock): Store {
   const note = (reason: string, problem: unknown): void => {
     const fields = { part: "store", reason, problem };
     if (NEWS_OF_STORE.test(reason)) log.info(fields, "store reports");
     else log.warn(fields, "store reports");
   };
   const writerPath = childPath("daemon/store/writer-thread");
-  return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
+  return new Store(
+    { clock, fail, note },
+    {
+      ...{ ...loaded.config.gateway.store, directory: dataDirectory, writerPath },
+      faults: { crashpoint: environment[CRASHPOINT] },
+    },
+  );
 }
 
 function authorityOf(
