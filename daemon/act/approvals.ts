@@ -56,8 +56,8 @@ export class Approvals {
     if (by === undefined) return refused("nobody knows who this is");
     if (!this.#deps.isApprover(by)) return refused(`${by} may not approve`);
     if (this.#isLate(waiting)) return refused("the time to approve is over");
-    if (waiting.proposal.by === by) return refused("nobody approves what they proposed");
     if (answer.decision === "rejected") return { kind: "rejected", waiting };
+    if (waiting.proposal.by === by) return refused("nobody approves what they proposed");
     if (waiting.given.includes(by)) return refused(`${by} has said yes already: another person has to`);
     const given = [...waiting.given.filter((name) => this.#deps.isApprover(name)), by];
     const now = { ...waiting, given };

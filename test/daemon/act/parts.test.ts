@@ -250,6 +250,11 @@ describe("an answer to a proposal", () => {
     expect(approvals.weigh(yes(id, "ann"))).toMatchObject({ kind: "refused", reason: "it is decided already" });
   });
 
+  test("may be a no of who proposed it", () => {
+    const { approvals, id } = book(new Set(["joe"]));
+    expect(approvals.weigh({ proposal: id, by: "joe", decision: "rejected" })).toMatchObject({ kind: "rejected" });
+  });
+
   test("of somebody who was removed meanwhile does not count any more", () => {
     const approvers = new Set(["maria", "ann"]);
     const { approvals, id } = book(approvers);
