@@ -216,7 +216,13 @@ export const transitionSchema = record("transition", {
 });
 
 /** How far a stream of an epoch has come: its last seq and the chain value there. */
-const head = z.object({ stream: z.number().int(), seq: z.number().int(), chain: chainValue });
+const head = z.object({
+  stream: z.number().int(),
+  seq: z.number().int(),
+  chain: chainValue,
+  /** In head records: where the rows since the head before lay among those of all streams, as a digest. */
+  places: hex16.optional(),
+});
 export type StreamHead = z.infer<typeof head>;
 
 export const gapSchema = z.object({ from: wallMs, to: wallMs, reason: z.string() });
@@ -243,8 +249,6 @@ export const epochStartSchema = record("epochStart", {
 const headsSaid = {
   ordinal: z.number().int(),
   heads: z.array(head),
-  /** How the rows since the record before this one followed each other: a digest over their streams. */
-  order: hex16.optional(),
   at: wallMs,
   ...signature,
 };

@@ -30,11 +30,11 @@ export function headsBody(
   kind: "chainHead" | "epochClose",
   id: string,
   ordinal: number,
-  written: { readonly heads: StreamHead[]; readonly order: string },
+  heads: StreamHead[],
   wallMs: number,
   signer: Signer | undefined,
 ): string {
-  const body: ChainHead | EpochClose = { v: 1, kind, id, ordinal, ...written, at: Math.floor(wallMs) };
+  const body: ChainHead | EpochClose = { v: 1, kind, id, ordinal, heads, at: Math.floor(wallMs) };
   return signedText(body, signer);
 }
 

@@ -11,29 +11,22 @@ export interface BadRow {
   readonly toSeq: number | undefined;
   /** The row's number in the log; undefined for a row that is not there. */
   readonly n: number | undefined;
+  /** Up to this row of the log nothing is wrong; set where the place alone does not say so. */
+  readonly afterN: number | undefined;
   readonly detail: string;
 }
 
-/** A bad row with the number in the log that it has or would have, by which the first is found. */
-export interface Finding extends BadRow {
+/** A bad row with the number in the log from which on something may be wrong, by which the first is found. */
+export interface Finding extends Omit<BadRow, "afterN"> {
   readonly near: number;
 }
 
 /** All findings in the order of the log, the first of all first. */
 export function inOrder(findings: readonly Finding[]): BadRow[] {
-  const sorted = [...findings].sort((a, b) => a.near - b.near);
-  const [first] = sorted;
-  if (first?.toSeq === undefined) return sorted.map(plain);
-  // Within a range of rows of which one was changed, a forged record is the better answer.
-  const { toSeq } = first;
-  const isWithin = (one: Finding): boolean =>
-    one.epoch === first.epoch && one.stream === first.stream && one.seq >= first.seq && one.seq <= toSeq;
-  const forged = sorted.find((one) => one.what === "forged" && isWithin(one));
-  if (forged === undefined) return sorted.map(plain);
-  const merged: Finding = { ...first, what: "forged", detail: `seq ${forged.seq}: ${forged.detail}` };
-  return [merged, ...sorted.slice(1).filter((one) => one !== forged)].map(plain);
+  return [...findings].sort((a, b) => a.near - b.near).map(plain);
 }
 
-function plain({ near: _, ...bad }: Finding): BadRow {
-  return bad;
+function plain({ near, detail, ...place }: Finding): BadRow {
+  const isEarlier = near < (place.n ?? Number.MAX_SAFE_INTEGER);
+  return { ...place, afterN: isEarlier ? Math.floor(near) - 1 : undefined, detail };
 }

@@ -23,7 +23,7 @@ export function databaseSource(database: ReadDatabase): LogSource {
     lastN,
     starts: undefined,
     witnesses: () => witnesses(database, epochs, lastN),
-    rows: () => rows(database, lastN),
+    rows: () => rowsBetween(database, Number.MIN_SAFE_INTEGER, lastN),
     find: (epoch, stream, seq) => find.get(epoch, stream, seq) as number | undefined,
   };
 }
@@ -44,9 +44,10 @@ function* witnesses(database: ReadDatabase, epochs: readonly LogEpoch[], lastN: 
   }
 }
 
-function* rows(database: ReadDatabase, lastN: number): Generator<LogRow> {
-  const page = database.prepare(`SELECT ${COLUMNS} FROM record WHERE n > ? AND n <= ${lastN} ORDER BY n LIMIT ?`);
-  let n = Number.MIN_SAFE_INTEGER;
+/** Rows after one number up to another, in order, a page at a time. */
+export function* rowsBetween(database: ReadDatabase, afterN: number, toN: number): Generator<LogRow> {
+  const page = database.prepare(`SELECT ${COLUMNS} FROM record WHERE n > ? AND n <= ${toN} ORDER BY n LIMIT ?`);
+  let n = afterN;
   let atOnce = PAGE_ROWS;
   for (;;) {
     let found: LogRow[];

@@ -11,6 +11,7 @@ export const storeErrors = {
   STORE_PROTOCOL: "The store's thread is of another version.",
   STORE_QUERY: "The query failed.",
   STORE_KEY: "The file holds no public key of a gateway.",
+  STORE_EXPORT: "The file is no export of a log.",
   STORE_STOPPED: "The store is stopped.",
 } as const;
 

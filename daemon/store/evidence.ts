@@ -10,10 +10,15 @@ export interface WrittenHead {
   readonly chain: string | undefined;
 }
 
+/** A drop record's words, and where that record stands; nowhere where an export tells of it in its first line. */
+export interface ToldDrop extends Drop {
+  readonly by?: { readonly epoch: number; readonly seq: number };
+}
+
 /** What the safety stream says about one (epoch, stream), in order of seq. */
 export interface StreamEvidence {
   readonly heads: WrittenHead[];
-  readonly drops: Drop[];
+  readonly drops: ToldDrop[];
   /** The last seq, when the epoch is over: from its own close, or from the start of the next. */
   finalSeq: number | undefined;
 }
@@ -22,7 +27,7 @@ export interface StreamEvidence {
 export interface HeadClaim {
   /** Rows of the epoch before it, dropped ones too. */
   readonly rows: number;
-  readonly order: string | undefined;
+  readonly heads: readonly StreamHead[];
 }
 
 /** What the first record of a start says, and the number of its row. */
@@ -92,7 +97,8 @@ export function readEvidence(source: LogSource, signatures: Signatures): Evidenc
     if (!isWhole(row)) continue;
     const body = parsed(row.body);
     if (body === undefined) continue;
-    if (row.kind === recordKinds.drop) takeDrop(evidence, body as unknown as Drop);
+    if (row.kind === recordKinds.drop)
+      takeDrop(evidence, { ...(body as unknown as Drop), by: { epoch: row.epoch, seq: row.seq } });
     else if (!signatures.isGood(row, row.body)) continue;
     else if (row.kind === recordKinds.epochStart) {
       const start = body as unknown as EpochStart;
@@ -100,8 +106,9 @@ export function readEvidence(source: LogSource, signatures: Signatures): Evidenc
       const previous = before.get(row.epoch);
       if (previous !== undefined && previous.id === start.previous && Array.isArray(start.previousHeads))
         takeStart(evidence, previous.ordinal, start.previousHeads);
-    } else if (Array.isArray(body["heads"])) takeHeads(evidence, row, body as { heads: StreamHead[]; order?: string });
+    } else if (Array.isArray(body["heads"])) takeHeads(evidence, row, body["heads"] as StreamHead[]);
   }
+  for (const drop of source.drops ?? []) takeDrop(evidence, drop);
   evidence.sort();
   return evidence;
 }
@@ -116,8 +123,12 @@ function parsed(text: string): Record<string, unknown> | undefined {
   }
 }
 
-function takeDrop(evidence: Evidence, drop: Drop): void {
-  if (Number.isInteger(drop.from) && Number.isInteger(drop.to)) evidence.of(drop.epoch, drop.stream).drops.push(drop);
+function takeDrop(evidence: Evidence, drop: ToldDrop): void {
+  if (!Number.isInteger(drop.from) || !Number.isInteger(drop.to)) return;
+  const { drops, heads } = evidence.of(drop.epoch, drop.stream);
+  drops.push(drop);
+  // As long as its rows are still there, what is told of the chain holds for them.
+  heads.push({ seq: drop.to, chain: drop.chainAfter ?? undefined });
 }
 
 function takeStart(evidence: Evidence, previous: number, heads: readonly StreamHead[]): void {
@@ -129,10 +140,9 @@ function takeStart(evidence: Evidence, previous: number, heads: readonly StreamH
   );
 }
 
-function takeHeads(evidence: Evidence, row: LogRow, body: { heads: StreamHead[]; order?: string }): void {
-  const { heads, order } = body;
+function takeHeads(evidence: Evidence, row: LogRow, heads: readonly StreamHead[]): void {
   evidence.stood(row.epoch, heads);
-  evidence.heads.set(row.n, { rows: heads.reduce((sum, { seq }) => sum + seq, 0), order });
+  evidence.heads.set(row.n, { rows: heads.reduce((sum, { seq }) => sum + seq, 0), heads });
   if (row.kind !== recordKinds.epochClose) return;
   for (const stream of [0, 1, 2, 3]) {
     const seq = heads.find((head) => head.stream === stream)?.seq ?? 0;

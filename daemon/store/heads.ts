@@ -1,10 +1,11 @@
 import { hash } from "node:crypto";
+import type { StreamHead } from "../../sync/records.ts";
 
 export const HASH_BYTES = 16;
 export const CHAIN_BYTES = 32;
 const STREAMS = 4;
-const ORDER_BYTES = 8;
-const FIRST_ORDER = 1024;
+const FIRST_PLACES = 256;
+const PLACES_BYTES = 8;
 
 /** SHA-256, cut to 16 bytes, of a body's UTF-8 bytes. */
 export function bodyHash(body: string): Buffer {
@@ -21,9 +22,51 @@ export function firstChain(): Buffer {
   return Buffer.alloc(CHAIN_BYTES);
 }
 
-/** How rows of all streams followed each other: the first 16 hex digits of SHA-256 over their streams, a byte a row. */
-export function orderOf(streams: Uint8Array): string {
-  return hash("sha256", streams, "buffer").toString("hex", 0, ORDER_BYTES);
+/**
+ * Where rows of a stream lay among those of all streams: the first 16 hex digits of SHA-256 over the places, each
+ * counted from 0 at the epoch's first row and written as four bytes, the lowest first.
+ */
+export function placesDigest(places: readonly number[] | Uint32Array): string {
+  const bytes = Buffer.alloc(4 * places.length);
+  for (let at = 0; at < places.length; at++) bytes.writeUInt32LE((places[at] as number) % 2 ** 32, 4 * at);
+  return hash("sha256", bytes, "buffer").toString("hex", 0, PLACES_BYTES);
+}
+
+/** Places of one stream's rows since the last head that was written down. */
+class Places {
+  #all = new Uint32Array(FIRST_PLACES);
+  #from = 0;
+  #to = 0;
+  #savedTo = 0;
+
+  add(place: number): void {
+    if (this.#to === this.#all.length) {
+      const larger = new Uint32Array(2 * this.#all.length);
+      larger.set(this.#all);
+      this.#all = larger;
+    }
+    this.#all[this.#to] = place;
+    this.#to += 1;
+  }
+
+  /** Those since the last time; they are kept until that is on disk. */
+  take(): Uint32Array {
+    const taken = this.#all.subarray(this.#from, this.#to);
+    this.#from = this.#to;
+    return taken;
+  }
+
+  save(): void {
+    this.#all.copyWithin(0, this.#from, this.#to);
+    this.#to -= this.#from;
+    this.#from = 0;
+    this.#savedTo = this.#to;
+  }
+
+  restore(): void {
+    this.#from = 0;
+    this.#to = this.#savedTo;
+  }
 }
 
 /** How far each stream of the running epoch has come: seq and chain value. Kept in memory by the one writer. */
@@ -34,11 +77,9 @@ export class Heads {
   readonly #savedSeqs = new Array<number>(STREAMS).fill(0);
   readonly #savedLinks = Array.from({ length: STREAMS }, () => Buffer.alloc(CHAIN_BYTES + HASH_BYTES));
 
-  /** The streams of the rows since the last head that was written down, from `#orderFrom` on. */
-  #order = new Uint8Array(FIRST_ORDER);
-  #orderFrom = 0;
-  #orderTo = 0;
-  #savedTo = 0;
+  readonly #places = Array.from({ length: STREAMS }, () => new Places());
+  #rows = 0;
+  #savedRows = 0;
 
   /** Adds a row to its stream; `hashOut` receives the body's hash. Gives the row's seq. */
   add(stream: number, body: string, hashOut: Buffer): number {
@@ -50,7 +91,8 @@ export class Heads {
     link.write(hash("sha256", link, "binary"), 0, CHAIN_BYTES, "latin1");
     const seq = (this.#seqs[stream] as number) + 1;
     this.#seqs[stream] = seq;
-    this.#place(stream);
+    (this.#places[stream] as Places).add(this.#rows);
+    this.#rows += 1;
     return seq;
   }
 
@@ -67,10 +109,8 @@ export class Heads {
       this.#savedSeqs[stream] = this.#seqs[stream] as number;
       (this.#links[stream] as Buffer).copy(this.#savedLinks[stream] as Buffer);
     }
-    this.#order.copyWithin(0, this.#orderFrom, this.#orderTo);
-    this.#orderTo -= this.#orderFrom;
-    this.#orderFrom = 0;
-    this.#savedTo = this.#orderTo;
+    for (const places of this.#places) places.save();
+    this.#savedRows = this.#rows;
   }
 
   /** After a transaction that was rolled back: the rows since `save` never were. */
@@ -79,15 +119,16 @@ export class Heads {
       this.#seqs[stream] = this.#savedSeqs[stream] as number;
       (this.#savedLinks[stream] as Buffer).copy(this.#links[stream] as Buffer);
     }
-    this.#orderFrom = 0;
-    this.#orderTo = this.#savedTo;
+    for (const places of this.#places) places.restore();
+    this.#rows = this.#savedRows;
   }
 
-  /** What a head record says: where each stream stands, and in which order the rows came since the one before. */
-  written(): { heads: { stream: number; seq: number; chain: string }[]; order: string } {
-    const order = orderOf(this.#order.subarray(this.#orderFrom, this.#orderTo));
-    this.#orderFrom = this.#orderTo;
-    return { heads: this.list(), order };
+  /** What a head record says: where each stream stands, and where its rows since the last such record lay. */
+  written(): StreamHead[] {
+    return this.list().map((head) => {
+      const places = (this.#places[head.stream] as Places).take();
+      return places.length === 0 ? head : { ...head, places: placesDigest(places) };
+    });
   }
 
   list(): { stream: number; seq: number; chain: string }[] {
@@ -97,15 +138,5 @@ export class Heads {
         heads.push({ stream, seq: this.seq(stream), chain: this.chain(stream).toString("hex") });
     }
     return heads;
-  }
-
-  #place(stream: number): void {
-    if (this.#orderTo === this.#order.length) {
-      const larger = new Uint8Array(2 * this.#order.length);
-      larger.set(this.#order);
-      this.#order = larger;
-    }
-    this.#order[this.#orderTo] = stream;
-    this.#orderTo += 1;
   }
 }

@@ -45,6 +45,15 @@ export function keyringOfFiles(paths: readonly string[]): Keyring {
 
 /** The keys in a data directory: today's, and those that were in use before. */
 export function keyringIn(files: StoreFiles): Keyring {
+  return keyringOf(keysIn(files));
+}
+
+/** The same as text (SPKI, PEM). */
+export function publicKeysIn(files: StoreFiles): string[] {
+  return keysIn(files).map((key) => key.export({ type: "spki", format: "pem" }) as string);
+}
+
+function keysIn(files: StoreFiles): KeyObject[] {
   const name = basename(files.publicKey);
   const keys: KeyObject[] = [];
   for (const entry of entriesOf(dirname(files.publicKey))) {
@@ -55,7 +64,7 @@ export function keyringIn(files: StoreFiles): Keyring {
       // No key in it, or not ours to read: what it signed is told as signed by an unknown key.
     }
   }
-  return keyringOf(keys);
+  return keys;
 }
 
 function publicKeyIn(path: string): KeyObject {

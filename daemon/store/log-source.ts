@@ -1,3 +1,5 @@
+import type { Drop } from "../../sync/records.ts";
+
 /** A row as it lies in the log. Whatever stands in its columns: nothing of it is believed yet. */
 export interface LogRow {
   readonly n: number;
@@ -43,6 +45,8 @@ export interface LogSource {
   readonly lastN: number;
   /** Where the rows begin when they do not begin with the log. */
   readonly starts: readonly LogStart[] | undefined;
+  /** Ranges that were dropped by records which are not among the rows. */
+  readonly drops?: readonly Drop[] | undefined;
   /** Rows of the safety stream that tell of others (heads, closes, starts, drops), by epoch and seq. */
   witnesses(): Iterable<LogRow>;
   /** All rows in the order in which they lie there. */

@@ -71,8 +71,8 @@ export class LogTables {
 
   /** Writes down how far each stream has come: what lies before it can not be changed unseen. */
   writeHeads(kind: "chainHead" | "epochClose", wallMs: number): void {
-    const written = this.heads.written();
-    this.write(0, kind, wallMs, (id) => headsBody(kind, id, this.#epoch, written, wallMs, this.#signer));
+    const heads = this.heads.written();
+    this.write(0, kind, wallMs, (id) => headsBody(kind, id, this.#epoch, heads, wallMs, this.#signer));
   }
 
   /** Before a transaction. */

@@ -19,20 +19,27 @@ export function isHash(value: unknown): value is Buffer {
   return Buffer.isBuffer(value) && value.length === HASH_BYTES;
 }
 
+export interface Wrong {
+  readonly detail: string;
+  /** Set when it is whole, and was written as another row of its stream. */
+  readonly writtenAs?: number;
+}
+
 /** What of a row does not fit what it says of itself: each column is said in the body too, and the body is hashed. */
-export function wrongIn(row: LogRow, agents: ReadonlyMap<number, string> | undefined): string | undefined {
-  if (!isHash(row.hash)) return "its hash is none";
+export function wrongIn(row: LogRow, agents: ReadonlyMap<number, string> | undefined): Wrong | undefined {
+  if (!isHash(row.hash)) return { detail: "its hash is none" };
   // Left out of an export: the chain still vouches for its hash.
   if (row.body === undefined) return undefined;
-  if (typeof row.body !== "string") return "its body is no text";
-  if (!isWhole(row)) return "its body does not fit its hash";
+  if (typeof row.body !== "string") return { detail: "its body is no text" };
+  if (!isWhole(row)) return { detail: "its body does not fit its hash" };
   let said: Said;
   try {
     said = JSON.parse(row.body) as Said;
   } catch {
-    return "its body is not JSON";
+    return { detail: "its body is not JSON" };
   }
-  return wrongColumn(row, said, agents) ?? wrongPlace(row, said);
+  const column = wrongColumn(row, said, agents);
+  return column === undefined ? wrongPlace(row, said) : { detail: column };
 }
 
 function wrongColumn(row: LogRow, said: Said, agents: ReadonlyMap<number, string> | undefined): string | undefined {
@@ -54,12 +61,16 @@ function isUnknown(kind: unknown): boolean {
   return typeof kind === "string" && !Object.hasOwn(recordKinds, kind);
 }
 
-function wrongPlace(row: LogRow, said: Said): string | undefined {
-  if (row.kind === recordKinds.epochStart && (row.stream !== 0 || row.seq !== 1))
-    return "it is the first record of a start";
+function wrongPlace(row: LogRow, said: Said): Wrong | undefined {
+  const writtenAs = writtenSeq(row, said);
+  if (writtenAs === undefined || (writtenAs === row.seq && row.stream === 0)) return undefined;
+  return { detail: `row ${row.seq} was written as row ${writtenAs} of its stream`, writtenAs };
+}
+
+/** Some records tell where they stand: the first of a start, and each that tells where the streams stand. */
+function writtenSeq(row: LogRow, said: Said): number | undefined {
+  if (row.kind === recordKinds.epochStart) return 1;
   if (row.kind !== recordKinds.chainHead && row.kind !== recordKinds.epochClose) return undefined;
-  const own = Array.isArray(said.heads) ? said.heads.find((head) => head.stream === row.stream) : undefined;
-  return own === undefined || own.seq === row.seq - 1
-    ? undefined
-    : `it was written as row ${own.seq + 1} of its stream`;
+  const own = Array.isArray(said.heads) ? said.heads.find((head) => head.stream === 0) : undefined;
+  return own === undefined ? undefined : own.seq + 1;
 }

@@ -2,7 +2,7 @@ import type { Finding } from "./damage.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LogEpoch, LogRow } from "./log-source.ts";
 import type { Testimony } from "./position.ts";
-import { signedParts } from "./signing.ts";
+import { type Signed, signedParts } from "./signing.ts";
 
 /** What one key vouches for. */
 export interface SignedPart {
@@ -33,6 +33,9 @@ export class Signatures {
   readonly #parts = new Map<string, { epochs: Set<number>; n: number }>();
   readonly findings: Finding[] = [];
   #testimonyOf: number | undefined;
+  /** The last record that vouches for what came before it, and the last of them that is signed. */
+  #vouchedN = 1;
+  #signedN = 1;
 
   constructor(ring: Keyring) {
     this.#ring = ring;
@@ -43,6 +46,12 @@ export class Signatures {
     const signed = signedParts(body);
     const epoch = this.#epochs.get(row.epoch) ?? { key: signed?.key, startN: row.n };
     this.#epochs.set(row.epoch, epoch);
+    const isGood = this.#isGood(row, signed, epoch);
+    if (isGood) this.#vouchedN = row.n;
+    return isGood;
+  }
+
+  #isGood(row: LogRow, signed: Signed | undefined, epoch: EpochSigning): boolean {
     if (signed === undefined)
       return (
         epoch.key === undefined || this.#forged(row, "it has no signature, and the first record of its start has one")
@@ -61,6 +70,7 @@ export class Signatures {
     this.#parts.set(signed.key, part);
     part.epochs.add(row.epoch);
     part.n = Math.max(part.n, row.n);
+    this.#signedN = row.n;
     return true;
   }
 
@@ -86,11 +96,9 @@ export class Signatures {
   summary(epochs: readonly LogEpoch[]): SignatureSummary {
     const keyOf = ({ ordinal }: LogEpoch): string | undefined => this.#epochs.get(ordinal)?.key;
     const unsigned = epochs.filter((epoch) => keyOf(epoch) === undefined);
-    const first = epochs.findIndex((epoch) => keyOf(epoch) !== undefined);
     const last = epochs.findLastIndex((epoch) => keyOf(epoch) !== undefined);
-    for (const epoch of first < 0 ? [] : epochs.slice(last + 1)) this.#deserted(epoch);
-    const [newest] = epochs.slice(-1);
-    if (first < 0 && newest !== undefined && newest.ordinal === this.#testimonyOf) this.#deserted(newest);
+    // There was a key: records before are signed, or position.json is.
+    if (last >= 0 || this.#testimonyOf !== undefined) for (const epoch of epochs.slice(last + 1)) this.#deserted(epoch);
     return {
       checked: this.#ring.keys.length > 0,
       signed: [...this.#parts].map(([key, part]) => ({ key, epochs: [...part.epochs], n: part.n })),
@@ -100,13 +108,21 @@ export class Signatures {
 
   #deserted(epoch: LogEpoch): void {
     const n = this.#epochs.get(epoch.ordinal)?.startN;
-    const place = { epoch: epoch.ordinal, stream: 0, seq: 1, toSeq: undefined, n, near: n ?? Number.MAX_SAFE_INTEGER };
-    const detail = "no record of this start is signed, though earlier ones are, and no later one tells of it";
-    this.findings.push({ ...place, what: "forged", detail });
+    const place = { epoch: epoch.ordinal, stream: 0, seq: 1, toSeq: undefined, n, near: this.#signedN };
+    this.findings.push({ ...place, what: "forged", detail: "no record of this start is signed, and there was a key" });
   }
 
   #forged({ n, epoch, stream, seq }: Pick<LogRow, "n" | "epoch" | "stream" | "seq">, detail: string): false {
-    this.findings.push({ what: "forged", epoch, stream, seq, toSeq: undefined, n, near: n, detail });
+    this.findings.push({
+      what: "forged",
+      epoch,
+      stream,
+      seq,
+      toSeq: undefined,
+      n,
+      near: Math.min(n, this.#vouchedN),
+      detail,
+    });
     return false;
   }
 }

@@ -18,6 +18,7 @@ import { StreamWalk } from "./stream-walk.ts";
 const STREAMS = [0, 1, 2, 3] as const;
 const MOST_TOLD = 20;
 const TRIES = 3;
+const UNREADABLE: ReadonlySet<string> = new Set(["STORE_CORRUPT", "STORE_EXPORT"]);
 
 export interface VerifyResult {
   readonly ok: boolean;
@@ -102,18 +103,19 @@ class Verification {
     this.#attempt(order, () => {
       for (const row of this.#source.rows()) this.#row(row, order, evidence);
     });
+    this.#ended(order);
     for (const { ordinal } of this.#source.epochs)
-      for (const walk of this.#walksOf(ordinal, order.lastN, evidence)) if (!walk.isOver) this.#found(walk.end());
-    this.#findings.push(...checkEpochs(this.#source, evidence, this.#extents));
+      for (const walk of this.#walksOf(ordinal, order.lastN, evidence)) this.#found(walk.end());
+    this.#findings.push(...this.#doubtful(), ...checkEpochs(this.#source, evidence, this.#extents));
     const signatures = this.#signatures.summary(this.#source.epochs);
-    const [bad, ...others] = inOrder([...this.#findings, ...this.#signatures.findings]);
+    const [bad, ...others] = inOrder([...this.#signatures.findings, ...this.#findings]);
     const walks = [...this.#walks.values()].flat();
     return {
       ok: bad === undefined,
       rows: this.#rows,
       epochs: this.#source.epochs.length,
       droppedRows: walks.reduce((sum, walk) => sum + walk.dropped, 0),
-      unattested: walks.reduce((sum, walk) => sum + (walk.isOver ? 0 : walk.unattested()), 0),
+      unattested: walks.reduce((sum, walk) => sum + walk.unattested(), 0),
       signatures,
       bad,
       others: others.slice(0, MOST_TOLD),
@@ -159,9 +161,31 @@ class Verification {
     const extent = this.#extents.get(row.epoch);
     if (extent === undefined) this.#extents.set(row.epoch, { firstN: row.n, lastN: row.n });
     else extent.lastN = row.n;
-    if (!walk.isOver) this.#found(walk.row(row));
-    const isSound = walks.every((one) => !one.isOver);
-    this.#found(order.row(row, isSound));
+    const finding = walk.row(row);
+    this.#found(finding);
+    const isSound = walks.every((one) => !one.isBad);
+    this.#found(order.row(row, isSound, finding !== undefined));
+  }
+
+  /** Rows whose removal is told by a record that is bad itself, or comes after one that is. */
+  #doubtful(): Finding[] {
+    const holes = [...this.#walks.values()].flat().flatMap((walk) => walk.holes);
+    return holes.flatMap(({ drop, near }) => {
+      const teller = drop.by === undefined ? undefined : this.#walks.get(drop.by.epoch)?.[0];
+      if (teller === undefined || drop.by === undefined || teller.isSound(drop.by.seq)) return [];
+      const { epoch, stream, from, to } = drop;
+      const detail = `that rows ${from} to ${to} were dropped is told by a record that is not as it was written`;
+      return [{ what: "missing" as const, epoch, stream, seq: from, toSeq: to, n: undefined, near, detail }];
+    });
+  }
+
+  /** An export says in its first line where it ends. */
+  #ended({ lastN }: RowOrder): void {
+    if (lastN >= this.#source.lastN) return;
+    const epoch = this.#source.epochs.at(-1)?.ordinal ?? 0;
+    const place = { epoch, stream: 0, seq: 0, toSeq: undefined, n: undefined, near: lastN + 1.75 };
+    const detail = `it should end at row ${this.#source.lastN}, and ends at row ${lastN}`;
+    this.#findings.push({ ...place, what: "truncated", detail });
   }
 
   /** The four streams of a start; none for one that never was. */
@@ -195,21 +219,12 @@ class Verification {
       work();
     } catch (error) {
       const known = translate(error, "");
-      if (!(known instanceof StoreError) || known.code !== "STORE_CORRUPT") throw error;
+      if (!(known instanceof StoreError) || !UNREADABLE.has(known.code)) throw error;
+      const epoch = this.#source.epochs.at(-1)?.ordinal ?? 0;
       const near = order === undefined ? Number.MAX_SAFE_INTEGER : order.lastN + 1;
-      const place = {
-        epoch: this.#source.epochs.at(-1)?.ordinal ?? 0,
-        stream: 0,
-        seq: 0,
-        toSeq: undefined,
-        n: undefined,
-      };
-      this.#findings.push({
-        ...place,
-        what: "unreadable",
-        detail: `SQLite says ${String(known.detail["sqlite"])} after row ${order?.lastN ?? 0}`,
-        near,
-      });
+      const detail = `${known.message} ${JSON.stringify(known.detail)}, after row ${order?.lastN ?? 0}`;
+      const place = { epoch, stream: 0, seq: 0, toSeq: undefined, n: order && order.lastN + 1, near };
+      this.#findings.push({ ...place, what: "unreadable", detail });
     }
   }
 }

@@ -10,6 +10,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   keys: () => import("./keys.ts"),
   disk: () => import("./disk.ts"),
   damage: () => import("./damage.ts"),
+  tamper: () => import("./tamper.ts"),
 };
 
 const { values, positionals } = parseArgs({
