@@ -137,6 +137,15 @@ const actions = described(z.array(actionSchema).default([]), "What is proposed, 
   { tool: "stop-pump", arguments: { pump: "event.key" } },
 ]);
 
+export const querySchema = z.strictObject({
+  tool: described(z.string(), "The tool that asks, of kind query.", "tariff"),
+  arguments: described(
+    z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+    "Its arguments; text is a CEL expression over event and device.",
+    { pump: "event.key" },
+  ),
+});
+
 export const ruleSchema = z.strictObject({
   id: described(z.string().regex(/^[a-z0-9][a-z0-9_-]*$/i), "The rule's name, unique in its agent.", "stop-on-anomaly"),
   when: described(z.string().min(1), "A CEL condition.", "answer.score > 0.9"),
@@ -245,6 +254,11 @@ export const agentSchema = z.strictObject({
     z.string().optional(),
     "The model that answers; without one the rules see only event and features.",
     "pump-anomaly",
+  ),
+  queries: described(
+    z.record(fieldName, querySchema).optional(),
+    "What rules want to know beside the event, by name: query.NAME in their expressions.",
+    { tariff: { tool: "tariff", arguments: { site: "device.labels.site" } } },
   ),
   rules: described(z.array(ruleSchema).default([]), "Conditions, and what is proposed while they hold.", [
     { id: "stop-on-anomaly", when: "answer.score > 0.9", do: [{ tool: "stop-pump" }] },

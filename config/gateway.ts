@@ -223,6 +223,7 @@ export const gatewaySchema = z.strictObject({
           "File with this user's password, or the name of a credential.",
           "mail.password",
         ),
+        caFile: described(z.string().optional(), "Certificates that sign the server's.", "ca.pem"),
         from: described(z.string().regex(/^[^@\s]+@[^@\s]+$/), "The sender's address.", "holdfast@plant.example"),
       })
       .optional(),

@@ -1,4 +1,4 @@
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import {
   type Document,
   isAlias,
@@ -17,7 +17,7 @@ import { applyEnvironment, type Environment } from "./environment.ts";
 import { filesBeside, type NamedFile, readText, type SourceFile, sha256 } from "./files.ts";
 import { mergeFiles, type ParsedFile } from "./merge.ts";
 import { type Entry, type Place, placed, placedIn, placeKey } from "./places.ts";
-import { atValue, type Finding, inOrder, type Path, type Problem } from "./problems.ts";
+import { atKey, atValue, type Finding, inOrder, type Path, type Problem } from "./problems.ts";
 import { type ReleaseConfig, releaseSchema } from "./release.ts";
 import { generationSections } from "./schema-tree.ts";
 import { emptyFileText, syntaxHint, syntaxText, topLevelText } from "./syntax-text.ts";
@@ -46,24 +46,27 @@ export interface LoadOptions {
   readonly environment: Environment;
   /** Relative paths mean this folder; default: the file's. */
   readonly baseDirectory?: string;
+  /** A candidate: a file of its own whose policy or cases stand in place of the configuration's. */
+  readonly policyFile?: string | undefined;
 }
 
 const MOST_ALIASES = 100;
 const DEEPEST = 64;
 const MOST_PROBLEMS_OF_SYNTAX = 20;
 
-interface ReadFile extends ParsedFile {
+export interface ReadFile extends ParsedFile {
   readonly source: SourceFile;
 }
 
 /** Reads the file and conf.d/*.yaml beside it: a frozen configuration, or every mistake with its place. Never throws. */
 export function loadConfig(options: LoadOptions): LoadResult {
   const problems: Problem[] = [];
-  const files = filesBeside(options.file).flatMap((file) => readOne(file, problems));
+  const own = filesBeside(options.file).flatMap((file) => readOne(file, problems));
+  const files = options.policyFile === undefined ? own : withPolicyOf(options.policyFile, own, problems);
   if (files.length === 0 || problems.length > 0) return { ok: false, problems: inOrder(problems) };
   const merged = mergeFiles(files);
   const { value, overrides, findings } = applyEnvironment(merged.value, options.environment, yamlValue);
-  const place = (finding: Finding): Problem => placed(finding, files, { policy: merged.policy, overrides });
+  const place = (finding: Finding): Problem => placed(finding, files, { lists: merged.lists, overrides });
   problems.push(...merged.problems.slice(0, MOST_PROBLEMS));
   for (const { variable, finding } of findings)
     problems.push({ ...place(finding), file: variable, line: 1, column: 1 });
@@ -87,20 +90,55 @@ export function loadConfig(options: LoadOptions): LoadResult {
  * The generation's sections of files that were kept, without the gateway around them; undefined when this version can
  * not read them. Nothing is checked that was checked when they ran.
  */
-export function loadRelease(kept: readonly { path: string; source: string }[]): ReleaseConfig | undefined {
+export function loadRelease(kept: readonly KeptFile[]): ReleaseConfig | undefined {
+  const release = releaseSchema.safeParse(keptSections(kept));
+  return release.success ? deepFreeze(release.data) : undefined;
+}
+
+interface KeptFile {
+  readonly path: string;
+  readonly source: string;
+}
+
+/** What stands in the generation's sections of files that were kept; undefined when one of them can not be read. */
+export function keptSections(kept: readonly KeptFile[]): Record<string, unknown> | undefined {
   const files = kept.flatMap(({ path, source }) => {
     const parsed = parse(source);
     if (!parsed.ok || typeof parsed.value !== "object" || parsed.value === null) return [];
     const upgraded = upgrade(parsed.value as Record<string, unknown>);
     return upgraded.ok ? [{ name: path, places: parsed.places, value: upgraded.value }] : [];
   });
+  if (files.length < kept.length) return undefined;
   const { value } = mergeFiles(files);
-  const sections = Object.entries(value).filter(([section]) => generationSections.includes(section));
-  const release = releaseSchema.safeParse(Object.fromEntries(sections));
-  return files.length === kept.length && release.success ? deepFreeze(release.data) : undefined;
+  return Object.fromEntries(Object.entries(value).filter(([section]) => generationSections.includes(section)));
 }
 
-function readOne(file: NamedFile, problems: Problem[]): ReadFile[] {
+const POLICY_SECTIONS: readonly string[] = ["policy", "policyTests"];
+
+/** Whether a file has a policy or its cases, and nothing else; not so when it can not be read. */
+export function isPolicyAlone(file: string): boolean {
+  const [read] = readOne({ name: file, path: basename(file), isMain: true }, []);
+  const sections = Object.keys(read?.value ?? {}).filter((section) => section !== "schemaVersion");
+  return sections.length > 0 && sections.every((section) => POLICY_SECTIONS.includes(section));
+}
+
+function withPolicyOf(policyFile: string, files: readonly ReadFile[], problems: Problem[]): ReadFile[] {
+  const [read] = readOne({ name: policyFile, path: basename(policyFile), isMain: true }, problems);
+  if (read === undefined) return [...files];
+  for (const section of Object.keys(read.value)) {
+    if (section === "schemaVersion" || POLICY_SECTIONS.includes(section)) continue;
+    problems.push(placedIn(read, atKey([section], `a file of policy has no "${section}"`)));
+  }
+  const isReplaced = (section: string) => POLICY_SECTIONS.includes(section) && Object.hasOwn(read.value, section);
+  const rest = files.map((file) => ({
+    ...file,
+    value: Object.fromEntries(Object.entries(file.value).filter(([section]) => !isReplaced(section))),
+  }));
+  return [...rest, read];
+}
+
+/** One file with its places; its mistakes go to `problems`. */
+export function readOne(file: NamedFile, problems: Problem[]): ReadFile[] {
   const fail = (message: string, hint?: string, place: Place = { line: 1, column: 1 }): never[] => {
     problems.push({ file: file.name, ...place, path: "", message, ...(hint === undefined ? {} : { hint }) });
     return [];
@@ -289,7 +327,7 @@ function startOf(node: unknown): number | undefined {
   return (node as { range?: readonly number[] | null } | null | undefined)?.range?.[0];
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const part of Object.values(value)) deepFreeze(part);

@@ -9,29 +9,29 @@ export interface ParsedFile extends PlacedFile {
 
 export interface Merged {
   readonly value: Record<string, unknown>;
-  readonly policy: Origins["policy"];
+  readonly lists: Origins["lists"];
   readonly problems: readonly Problem[];
 }
 
-/** Later files win, key by key. Agents, models and tools have one place each; lists of policy rules follow each other. */
+/** Later files win, key by key. Agents, models and tools have one place each; lists of the policy follow each other. */
 export function mergeFiles(files: readonly ParsedFile[]): Merged {
   const value: Record<string, unknown> = {};
-  const policy: { file: PlacedFile; index: number }[] = [];
+  const lists: Record<string, { file: PlacedFile; index: number }[]> = {};
   const problems: Problem[] = [];
   const owners = new Map<string, ParsedFile>();
   for (const file of files) {
     for (const [section, content] of Object.entries(file.value)) {
       const before = value[section];
-      if (section === "policy" && Array.isArray(content)) {
+      if (generationSections.includes(section) && Array.isArray(content)) {
         value[section] = [...(Array.isArray(before) ? before : []), ...content];
-        for (const index of content.keys()) policy.push({ file, index });
+        lists[section] = [...(lists[section] ?? []), ...content.map((_, index) => ({ file, index }))];
       } else if (generationSections.includes(section) && isMap(content)) {
         value[section] = { ...(isMap(before) ? before : {}), ...content };
         problems.push(...twice(file, section, content, owners));
       } else value[section] = isMap(before) && isMap(content) ? deepMerge(before, content) : content;
     }
   }
-  return { value, policy, problems };
+  return { value, lists, problems };
 }
 
 function twice(file: ParsedFile, section: string, content: object, owners: Map<string, ParsedFile>): Problem[] {

@@ -24,9 +24,9 @@ export interface PlacedFile {
   readonly places: Places;
 }
 
-/** What a merge of files remembers: whose entry of the policy is whose, and what the environment said. */
+/** What a merge of files remembers: whose entry of a list is whose, by section, and what the environment said. */
 export interface Origins {
-  readonly policy: readonly { readonly file: PlacedFile; readonly index: number }[];
+  readonly lists: Readonly<Record<string, readonly { readonly file: PlacedFile; readonly index: number }[]>>;
   readonly overrides: readonly { readonly variable: string; readonly path: Path }[];
 }
 
@@ -35,7 +35,7 @@ export function placed(finding: Finding, files: readonly PlacedFile[], origins: 
   const variable = origins.overrides.findLast((one) => startsWith(finding.path, one.path))?.variable;
   if (variable !== undefined) return problem(finding, variable, { line: 1, column: 1 });
   const [section, index] = finding.path;
-  const origin = section === "policy" && typeof index === "number" ? origins.policy[index] : undefined;
+  const origin = typeof index === "number" ? origins.lists[String(section)]?.[index] : undefined;
   if (origin !== undefined)
     return placedIn(origin.file, finding, [section as string, origin.index, ...finding.path.slice(2)]);
   let best = files[0] as PlacedFile;

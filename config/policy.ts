@@ -27,6 +27,7 @@ export const policyTestSchema = z.strictObject({
     z.strictObject({
       tool: described(z.string(), "The tool, by name.", "stop-pump"),
       agent: described(z.string().optional(), "The agent that proposes it; default: a person does.", "pump-guard"),
+      by: described(z.string().optional(), "The person who proposes it, where no agent does.", "maria"),
       rule: described(z.string().optional(), "Its rule.", "stop-on-anomaly"),
       arguments: described(values.default({}), "The tool's arguments.", { pump: "p1" }),
     }),
@@ -36,6 +37,7 @@ export const policyTestSchema = z.strictObject({
     z
       .strictObject({
         key: described(z.string().default("key"), "The event's key.", "p1"),
+        id: described(z.string().optional(), "The event's id.", "e1"),
         time: described(z.number().default(0), "The event's time, in milliseconds.", 1767225600000),
         now: described(z.number().optional(), "The time of the decision, in milliseconds; default: the event's.", 0),
         fields: described(values.default({}), "The event's fields.", { vibration: 7.5 }),

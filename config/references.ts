@@ -1,8 +1,10 @@
 import { agentFindings } from "./agent-references.ts";
 import type { GatewayConfig } from "./gateway.ts";
-import { atValue, type Finding, type Path, suggest } from "./problems.ts";
+import { atKey, atValue, type Finding, type Path, suggest } from "./problems.ts";
+import { queryFindings } from "./query-references.ts";
 import type { ReleaseConfig } from "./release.ts";
 import { partOfValue } from "./schema-tree.ts";
+import { toolFindings } from "./tool-references.ts";
 import { clientTopicMistake } from "./topic-syntax.ts";
 
 export interface Whole {
@@ -29,8 +31,10 @@ export function references(
     ...gatewayFindings(gateway),
     ...Object.entries(generation.agents).flatMap(([name, agent]) => agentFindings(name, agent, written)),
     ...modelFindings(generation, written),
-    ...toolFindings(generation, written),
+    ...toolFindings(config, written),
     ...policyFindings(generation, written),
+    ...policyTestFindings(generation, written),
+    ...queryFindings(generation, written),
   ];
 }
 
@@ -115,6 +119,7 @@ function gatewayFindings(gateway: GatewayConfig): Finding[] {
   for (const [name, endpoint] of Object.entries(gateway.endpoints)) {
     found.push(...credentialsInUrl(["endpoints", name, "url"], endpoint.url, "secretFile"));
   }
+  if (gateway.mail !== undefined) found.push(...mailFindings(gateway.mail));
   const { ballastBytes, maxBytes } = gateway.store;
   if (ballastBytes * 2 > maxBytes) {
     found.push(
@@ -124,6 +129,19 @@ function gatewayFindings(gateway: GatewayConfig): Finding[] {
       ),
     );
   }
+  return found;
+}
+
+function mailFindings({ host, security, username, passwordFile }: NonNullable<GatewayConfig["mail"]>): Finding[] {
+  const found: Finding[] = [];
+  if (security === "none" && !LOOPBACK.test(host)) {
+    const message = `mail to ${host} would go over the network unprotected`;
+    found.push(atValue(["mail", "security"], message, "Say starttls or tls; none is for a server on this machine."));
+  }
+  if (username !== undefined && passwordFile === undefined)
+    found.push(atValue(["mail", "username"], "a username without a password", "Add mail.passwordFile."));
+  if (username === undefined && passwordFile !== undefined)
+    found.push(atValue(["mail", "passwordFile"], "a password without a username", "Add mail.username."));
   return found;
 }
 
@@ -152,36 +170,6 @@ function modelFindings(generation: ReleaseConfig, written: Written): Finding[] {
   });
 }
 
-function toolFindings(generation: ReleaseConfig, written: Written): Finding[] {
-  return Object.entries(generation.tools).flatMap(([name, tool]) => {
-    const uses = (key: string, value: string | undefined, section: string, what: string): Finding[] => {
-      const known = written.names([section]);
-      if (value === undefined || known.includes(value)) return [];
-      return [
-        unknownName(["tools", name, key], what, value, known, `Name it in the gateway's file, under ${section}.`),
-      ];
-    };
-    if (tool.kind === "command") return uses("program", tool.program, "programs", "program");
-    if (tool.kind === "webhook" || tool.kind === "query")
-      return uses("endpoint", tool.endpoint, "endpoints", "endpoint");
-    if (tool.kind !== "notify" && tool.kind !== "handoff") return [];
-    const people = written.names(["people"]);
-    return tool.to.flatMap((person, index) =>
-      people.includes(person)
-        ? []
-        : [
-            unknownName(
-              ["tools", name, "to", index],
-              "person",
-              person,
-              people,
-              "Name them under people of the gateway's file.",
-            ),
-          ],
-    );
-  });
-}
-
 function policyFindings(generation: ReleaseConfig, written: Written): Finding[] {
   const seen = new Set<string>();
   return generation.policy.flatMap((rule, index) => {
@@ -199,6 +187,24 @@ function policyFindings(generation: ReleaseConfig, written: Written): Finding[] 
           found.push(unknownName(["policy", index, section, at], what, name, known));
       }
     }
+    return found;
+  });
+}
+
+function policyTestFindings(generation: ReleaseConfig, written: Written): Finding[] {
+  return generation.policyTests.flatMap(({ action }, index) => {
+    const at: Path = ["policyTests", index, "action"];
+    const found: Finding[] = [];
+    for (const [section, key] of [
+      ["tools", "tool"],
+      ["agents", "agent"],
+    ] as const) {
+      const name = action[key];
+      const known = written.names([section]);
+      if (name !== undefined && !known.includes(name)) found.push(unknownName([...at, key], key, name, known));
+    }
+    if (action.agent !== undefined && action.by !== undefined)
+      found.push(atKey([...at, "by"], "an action is proposed by an agent or by a person, not by both"));
     return found;
   });
 }

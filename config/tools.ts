@@ -10,7 +10,11 @@ const interlocksSchema = z.strictObject({
       .array(
         z.strictObject({
           topic: described(level, "Where the reading comes from; {name} is an argument.", "plant/{pump}/pressure"),
-          when: described(z.string().min(1), "A CEL condition over `payload` that has to hold.", "payload.bar < 6"),
+          when: described(
+            z.string().min(1),
+            "A CEL condition over `payload` and `arguments` that has to hold.",
+            "payload.bar < 6",
+          ),
           maxAgeSeconds: described(seconds, "How old the reading may be, in seconds; an older one is a no.", 10),
         }),
       )
@@ -97,7 +101,7 @@ const common = {
         topic: described(z.string(), "Where the effect can be read back.", "plant/{pump}/state"),
         when: described(
           z.string(),
-          "A CEL condition over `payload` that shows the effect.",
+          "A CEL condition over `payload` and `arguments` that shows the effect.",
           "payload.running == false",
         ),
         withinSeconds: described(seconds, "How soon it must show, in seconds.", 3),
@@ -174,10 +178,15 @@ export const toolSchema = z.discriminatedUnion("kind", [
       kind: z.literal("query"),
       topic: described(level.optional(), "Topic of an MQTT request; {name} is an argument.", "plant/{pump}/get"),
       replyTopic: described(level.optional(), "Where the answer comes.", "plant/{pump}/get/reply"),
-      payload: described(named.default({}), "The request's payload.", { want: "state" }),
+      payload: described(named.default({}), "The request's payload; {name} is an argument.", { want: "state" }),
+      correlate: described(
+        z.boolean().default(true),
+        "The answer repeats the request's `_id`; without it the first message after the request is the answer.",
+        true,
+      ),
       endpoint: described(
         z.string().optional(),
-        "Endpoint of an HTTP GET, by its name in the gateway's file.",
+        "Endpoint of an HTTP GET, by its name in the gateway's file; arguments become parameters of its URL.",
         "tariff",
       ),
       freshForSeconds: described(seconds.default(60), "How long an answer may be used again, in seconds.", 60),

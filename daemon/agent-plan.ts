@@ -89,6 +89,15 @@ export function vitalsOf(names: readonly string[] | undefined): readonly VitalNa
   return names === undefined ? vitalNames : (names.filter((name) => name in vitalFields) as VitalName[]);
 }
 
+/** Names of questions that a private field goes into: what is answered is private too. Rather one too many. */
+export function privateQueries({ config, fields }: AgentPlan): string[] {
+  const hidden = fields.flatMap(({ name, isPrivate }) => (isPrivate ? [new RegExp(`\\b${name}\\b`)] : []));
+  return Object.entries(config.queries ?? {}).flatMap(([name, query]) => {
+    const texts = Object.values(query.arguments).map(String);
+    return texts.some((text) => hidden.some((pattern) => pattern.test(text))) ? [name] : [];
+  });
+}
+
 /** A vital that this machine does not have now keeps its last value for a while. */
 const VITAL_MAX_AGE_MS = 60_000;
 

@@ -3,7 +3,7 @@ import type { InferResult, InputRow, ModelHandle } from "../models/inference.ts"
 import type { Clock } from "./clock.ts";
 import type { Delivery, Settled } from "./delivery.ts";
 import type { DeliveryEnd, Ledger } from "./ledger.ts";
-import { Pass } from "./pass.ts";
+import { Pass, type PassOwner } from "./pass.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Watch } from "./watch.ts";
 
@@ -40,6 +40,13 @@ export interface Answers {
   submit(request: Pass): void;
 }
 
+/** What passes ask beside the model. Their answers go by here: a pass is held back until its questions are answered. */
+export interface Questions extends PassOwner {
+  ask(pass: Pass): void;
+  /** Set by the composer: the pass has all it can have. */
+  onReady: (pass: Pass, result: InferResult) => void;
+}
+
 /** Durable traces of what was accepted, in the transaction of what comes after it. */
 export interface Journal {
   reading(key: string, delivery: Delivery): void;
@@ -66,6 +73,8 @@ export interface AgentDeps {
   readonly readings: Readings;
   readonly seen: Seen | undefined;
   readonly answers: Answers;
+  /** Undefined where the agent has none. */
+  readonly questions?: Questions | undefined;
   readonly journal: Journal;
   readonly recorder: Recorder;
   readonly watch: Watch;
@@ -83,6 +92,8 @@ export class Agent {
   readonly ledger: Ledger;
   readonly #deps: AgentDeps;
   readonly #open = new Set<Pass>();
+  /** Whom the model's answers go to first. */
+  readonly #owner: PassOwner;
   /** Keys whose pass is due and waits for room. */
   readonly #due = new Set<string>();
   #isOpening = false;
@@ -91,6 +102,7 @@ export class Agent {
     this.spec = spec;
     this.ledger = ledger;
     this.#deps = deps;
+    this.#owner = deps.questions ?? this;
     ledger.inFlight = () => this.#open.size;
   }
 
@@ -217,7 +229,7 @@ export class Agent {
   }
 
   #openPass(key: string, delivery: Delivery | undefined): void {
-    const { readings, clock, journal } = this.#deps;
+    const { readings, clock, journal, questions } = this.#deps;
     const row = readings.row(key);
     if (!row.ok && !row.reason.startsWith("stale")) {
       // Not enough to go on yet (coverage, a source that was never heard): no pass, and the roll-up says how often.
@@ -229,15 +241,20 @@ export class Agent {
     const pass = this.#pass(key, delivery, row);
     this.ledger.opened();
     this.#open.add(pass);
-    if (!row.ok) this.settled(pass, { ok: false, reason: "inputInvalid", detail: row.reason });
-    else if (pass.model === undefined) this.settled(pass, NO_ANSWER);
+    if (!row.ok) {
+      this.settled(pass, { ok: false, reason: "inputInvalid", detail: row.reason });
+      return;
+    }
+    // Before the model: the answers may come while it runs.
+    if (questions !== undefined) questions.ask(pass);
+    if (pass.model === undefined) pass.settle(NO_ANSWER);
     else this.#deps.answers.submit(pass);
   }
 
   #pass(key: string, delivery: Delivery | undefined, row: OpenRow): Pass {
     const { clock } = this.#deps;
     const openedBootMs = clock.bootMs();
-    return new Pass(this, {
+    return new Pass(this.#owner, {
       model: this.spec.model,
       row: row.ok ? row.values : [],
       priority: this.spec.priority,

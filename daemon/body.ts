@@ -19,6 +19,8 @@ export interface DecisionLine {
   readonly trust: string;
   readonly inputs: InputRow;
   readonly fields: InputRow | undefined;
+  /** What was answered to its questions, as JSON. */
+  readonly queries?: string | undefined;
   readonly coverage: number;
   readonly windowCount: number;
   readonly state: string;
@@ -70,6 +72,7 @@ export function decisionWriter(form: DecisionForm): (line: DecisionLine) => stri
     text += `${rowText(inputNames, line.inputs)}}`;
     if (fieldNames !== undefined && line.fields !== undefined)
       text += `,"fields":{${rowText(fieldNames, line.fields)}}`;
+    if (line.queries !== undefined) text += `,"queries":${line.queries}`;
     text += privateText;
     if (form.windowed) text += `,"window":{"coverage":${line.coverage},"count":${line.windowCount}}`;
     if (line.state !== "") text += `,"state":${line.state}`;

@@ -3,6 +3,7 @@ import { didYouMean, type Path, type Problem } from "../config/problems.ts";
 import { fitModel } from "../models/fit.ts";
 import type { Manifest } from "../models/manifest.ts";
 import { type AgentPlan, type PlannedField, vitalsOf } from "./agent-plan.ts";
+import { type CompiledAction, compileAction } from "./compiled-action.ts";
 import type { Declarations, Declared } from "./expression-names.ts";
 import { type Expression, Expressions } from "./expressions.ts";
 import { scheduleProblem } from "./sources/schedule.ts";
@@ -14,12 +15,17 @@ export interface CompiledRule {
   readonly config: RuleConfig;
   readonly when: Expression;
   readonly clearWhen: Expression | undefined;
+  readonly actions: readonly CompiledAction[];
 }
 
 /** What an agent's expressions became. */
 export interface CompiledAgent {
   readonly expressions: Expressions;
   readonly rules: readonly CompiledRule[];
+  /** For what is proposed without an answer. */
+  readonly withoutAnswer: Expressions;
+  readonly fallback: readonly CompiledAction[];
+  readonly silence: readonly CompiledAction[];
 }
 
 interface Device {
@@ -59,35 +65,18 @@ export function checkAgent(
     for (const message of fitModel(manifest, plan.inputs)) problems.push(problemAt(where, message));
   }
   const expressions = new Expressions(declarationsOf(plan, manifest, device));
-  const rules = plan.config.rules.flatMap((rule, index) =>
-    compileRule(rule, [...at, "rules", index], expressions, problemAt, problems),
-  );
-  const actions = [
-    ...plan.config.rules.map((rule, index) => ({ list: rule.do, path: [...at, "rules", index, "do"] })),
-    { list: plan.config.fallback?.do ?? [], path: [...at, "fallback", "do"] },
-    { list: plan.config.silence?.do ?? [], path: [...at, "silence", "do"] },
-  ];
-  // A fallback or a silence has no answer: what reads one there is a mistake.
-  const withoutAnswer = new Expressions(declarationsOf(plan, undefined, device));
-  for (const { list, path } of actions) {
-    const scope = path.includes("rules") ? expressions : withoutAnswer;
-    for (const [index, action] of list.entries()) {
-      for (const [name, value] of Object.entries(action.arguments)) {
-        if (typeof value !== "string") continue;
-        const compiled = scope.compile(value, "value");
-        if (!compiled.ok)
-          for (const one of compiled.problems)
-            problems.push(
-              problemAt(
-                [...path, index, "arguments", name],
-                one.message,
-                one.hint ?? "Arguments are CEL expressions; text goes in quotes of its own: \"'too hot'\".",
-              ),
-            );
-      }
-    }
-  }
-  return problems.length > before ? undefined : { expressions, rules };
+  // A fallback or a silence has no answer, and nobody was asked: what reads one there is a mistake.
+  const withoutAnswer = new Expressions({ ...declarationsOf(plan, undefined, device), queries: [] });
+  const actionsAt = (list: RuleConfig["do"], path: Path, scope: Expressions): CompiledAction[] =>
+    list.flatMap((action, index) => compileAction(action, [...path, index], plan, scope, problemAt, problems));
+  const rules = plan.config.rules.flatMap((rule, index) => {
+    const path = [...at, "rules", index];
+    const actions = actionsAt(rule.do, [...path, "do"], expressions);
+    return compileRule(rule, path, expressions, problemAt, problems).map((one) => ({ ...one, actions }));
+  });
+  const fallback = actionsAt(plan.config.fallback?.do ?? [], [...at, "fallback", "do"], withoutAnswer);
+  const silence = actionsAt(plan.config.silence?.do ?? [], [...at, "silence", "do"], withoutAnswer);
+  return problems.length > before ? undefined : { expressions, rules, withoutAnswer, fallback, silence };
 }
 
 function compileRule(
@@ -96,7 +85,7 @@ function compileRule(
   expressions: Expressions,
   problemAt: ProblemAt,
   problems: Problem[],
-): CompiledRule[] {
+): Omit<CompiledRule, "actions">[] {
   const compileOne = (source: string, name: string): Expression | undefined => {
     const compiled = expressions.compile(source, "condition");
     if (compiled.ok) return compiled.expression;
@@ -134,6 +123,7 @@ export function declarationsOf(plan: AgentPlan, manifest: Manifest | undefined, 
         ...(type === "text" && output.classes !== undefined ? { values: output.classes } : {}),
       };
     }),
+    queries: Object.keys(plan.config.queries ?? {}),
     windowed: plan.config.window !== undefined,
     device,
   };

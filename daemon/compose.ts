@@ -4,25 +4,33 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
 import { Library } from "../models/library.ts";
+import { createActing } from "./act/create-acting.ts";
+import { actionsForPeople } from "./act/for-people.ts";
+import type { CommandBus } from "./act/tool.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
-import { pageFilter } from "./api/page-filter.ts";
+import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
+import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
+import { namedFiles } from "./bus/named-files.ts";
 import { openBus } from "./bus/open-bus.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
+import { armCrashpoint } from "./crashpoint.ts";
 import { Door } from "./door.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { type OpenedQueries, openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
-import { statusOf } from "./status-of.ts";
+import { type Running, statusOf } from "./status-of.ts";
 import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
+import type { RuntimeSpec } from "./unit.ts";
 import { version } from "./version.ts";
 import { Watch } from "./watch.ts";
 
@@ -47,71 +55,104 @@ export interface Composed {
 export async function compose(options: ComposeOptions): Promise<Composed> {
   const { loaded, dataDirectory, log } = options;
   const { gateway } = loaded.config;
+  armCrashpoint(options.environment[CRASHPOINT]);
   mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
   const clock = systemClock();
   const watch = new Watch();
   const newId = createIds();
   const prepared = await prepare(loaded, { dataDirectory, bundled: bundledModels() });
   const store = createStore(options, clock);
+  const authority = authorityOf(options, clock, store, newId);
+  const { latch, modes } = authority;
   const inference = createInference(gateway, clock, log);
-  const door = createDoor({
-    gateway,
-    prepared,
-    clock,
-    store,
-    pressed: (isHigh) => (isHigh ? bus.pause() : bus.resume()),
+  const pressed = (isHigh: boolean): void => (isHigh ? bus.pause() : bus.resume());
+  const door = createDoor({ gateway, prepared, clock, store, pressed });
+  const asking = createAsking(options, {
+    ...{ prepared, clock, newId, modes },
+    publish: (...given) => commands.publish(...given),
   });
-  const runtime: Runtime = createRuntime(
-    {
-      agents: prepared.agents,
-      generation: prepared.digest,
-      arm: "incumbent",
-      device: gateway.device,
-      rememberIds: gateway.store.rememberIds,
-    },
-    { clock, log, store, inference, door, watch, newId, random: Math.random, dataDirectory },
-  );
+  const runtime: Runtime = createRuntime(specOf(prepared, gateway), {
+    ...{ clock, log, store, inference, door, watch, newId, dataDirectory },
+    random: Math.random,
+    queries: asking.queries,
+    proposals: { propose: (origin, proposed) => acting.propose(origin, proposed) },
+  });
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
+  const { environment } = options;
+  const { acting, commands } = createActing({
+    ...{ loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId, asking },
+  });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
-  let isReady = false;
   const { usesLastGood } = options;
-  const running = { gateway, prepared, store, inference, runtime, bus, usesLastGood };
-  const status = (): Status => statusOf({ ...running, isReady, uptimeMs: clock.bootMs() - startedMs });
+  const running = { latch, modes, acting, prepared, store, inference, runtime, bus, usesLastGood };
+  const ready = new Ready(log, dataDirectory, running);
+  const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const control = createControl({ dataDirectory, log, status, watch, reader });
-  const ready: Component = {
-    name: "ready",
-    start: async () => {
-      isReady = true;
-      const generation = prepared.digest.slice(0, 16);
-      const { address } = bus.status();
-      const { ordinal: epoch } = store.epoch();
-      log.info(
-        { event: "ready", bus: address, data: dataDirectory, mode: gateway.mode ?? "observe", generation, epoch },
-        "ready",
-      );
-    },
-    stop: async () => {
-      isReady = false;
-    },
-  };
-  const first = firstGeneration(prepared, {
-    store,
-    clock,
-    log,
-    newId,
-    library: new Library(join(dataDirectory, "models"), bundledModels()),
-  });
+  const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
+  const verbs = authority.verbs(people);
+  const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
+  const library = new Library(join(dataDirectory, "models"), bundledModels());
+  const first = firstGeneration(prepared, { store, clock, log, newId, library });
   return {
-    parts: [store, first, inference, runtime, bus, runtime.ownSources, reader, control, ready],
+    parts: [
+      ...[
+        authority.first,
+        store,
+        latch,
+        modes,
+        first,
+        acting,
+        inference,
+        asking.queries,
+        runtime,
+        bus,
+        commands,
+        acting.recovery,
+      ],
+      ...[runtime.ownSources, reader, control, ready],
+    ],
     status,
     prepared,
   };
 }
 
+function specOf({ agents, digest }: Prepared, { device, store }: GatewayConfig): RuntimeSpec {
+  return { agents, generation: digest, arm: "incumbent", device, rememberIds: store.rememberIds };
+}
+
+/** The last part: everything before it has started. */
+class Ready implements Component {
+  readonly name = "ready";
+  readonly #log: Log;
+  readonly #data: string;
+  readonly #running: Pick<Running, "prepared" | "bus" | "store" | "modes">;
+  isReady = false;
+
+  constructor(log: Log, data: string, running: Pick<Running, "prepared" | "bus" | "store" | "modes">) {
+    this.#log = log;
+    this.#data = data;
+    this.#running = running;
+  }
+
+  async start(): Promise<void> {
+    this.isReady = true;
+    const { prepared, bus, store, modes } = this.#running;
+    const generation = prepared.digest.slice(0, 16);
+    const { ordinal: epoch } = store.epoch();
+    const mode = modes.effective();
+    this.#log.info({ event: "ready", bus: bus.status().address, data: this.#data, mode, generation, epoch }, "ready");
+  }
+
+  async stop(): Promise<void> {
+    this.isReady = false;
+  }
+}
+
+/** Trials alone set it: where this process is to die. */
+const CRASHPOINT = "HOLDFAST_TEST_CRASHPOINT";
 /** What the store tells and nobody has to look after. */
 const NEWS_OF_STORE = /^(?:store is open|quick_check )/;
 const MEGABYTE = 1024 * 1024;
@@ -120,14 +161,33 @@ const WAITING_FOR_ANSWERS = 512;
 /** At 1,000 rows a second this makes two or three of them one run; the commit that follows waits longer anyway. */
 const GATHER_MS = 2;
 
-function createStore({ loaded, dataDirectory, log, fail }: ComposeOptions, clock: Clock): Store {
+function createStore({ loaded, dataDirectory, log, fail, environment }: ComposeOptions, clock: Clock): Store {
   const note = (reason: string, problem: unknown): void => {
     const fields = { part: "store", reason, problem };
     if (NEWS_OF_STORE.test(reason)) log.info(fields, "store reports");
     else log.warn(fields, "store reports");
   };
   const writerPath = childPath("daemon/store/writer-thread");
-  return new Store({ clock, fail, note }, { ...loaded.config.gateway.store, directory: dataDirectory, writerPath });
+  return new Store(
+    { clock, fail, note },
+    {
+      ...{ ...loaded.config.gateway.store, directory: dataDirectory, writerPath },
+      faults: { crashpoint: environment[CRASHPOINT] },
+    },
+  );
+}
+
+function authorityOf(
+  { loaded, dataDirectory, log }: ComposeOptions,
+  clock: Clock,
+  store: Store,
+  newId: (wallMs: number) => string,
+): Authority {
+  const { gateway, generation } = loaded.config;
+  return createAuthority(
+    { dataDirectory, clock, store, log, newId, ownUid: process.getuid?.() ?? 0 },
+    { gateway, agents: Object.keys(generation.agents), tools: generation.tools },
+  );
 }
 
 function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, clock: Clock): Bus {
@@ -140,6 +200,26 @@ function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, 
     environment,
     log: log.child({ part: "bus" }),
     clock,
+  });
+}
+
+interface Asking {
+  readonly prepared: Prepared;
+  readonly clock: Clock;
+  readonly newId: (wallMs: number) => string;
+  readonly modes: Authority["modes"];
+  readonly publish: CommandBus["publish"];
+}
+
+/** What rules may ask of others. */
+function createAsking({ loaded, environment, log }: ComposeOptions, { modes, ...rest }: Asking): OpenedQueries {
+  const { config, baseDirectory } = loaded;
+  return openQueries({
+    ...rest,
+    config,
+    log,
+    files: namedFiles({ environment, baseDirectory }),
+    isOff: (tool) => modes.isOff("", tool) !== undefined,
   });
 }
 
@@ -170,15 +250,19 @@ interface Answering {
   readonly status: () => Status;
   readonly watch: Watch;
   readonly reader: Reader;
+  readonly verbs: Readonly<Record<string, Verb>>;
 }
 
 /** What commands may ask of the running daemon. */
-function createControl({ dataDirectory, log, status, watch, reader }: Answering): ControlServer {
+function createControl({ dataDirectory, log, status, watch, reader, verbs: more }: Answering): ControlServer {
   const verbs: Readonly<Record<string, Verb>> = {
+    ...more,
     status,
     events: async (_, item, signal) => await watch.follow(item, signal),
     page: (filter) => reader.page(pageFilter(filter)),
     record: async ({ id }) => (await reader.byId(String(id))) ?? null,
+    actions: (filter) => reader.actions(actionFilter(filter)),
+    actionsOf: (asked) => reader.actionsOf(decisionIds(asked)),
   };
   return new ControlServer({ path: socketPath(dataDirectory), version: version(), log, verbs });
 }

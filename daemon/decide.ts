@@ -80,7 +80,7 @@ function holding(timing: RuleTiming, state: RuleState, nowBootMs: number): RuleS
 }
 
 /** Counts the pass, and forgets a firing whose cooldown is over, so that keys come to rest. */
-function seasoned(timing: RuleTiming, state: RuleState, nowBootMs: number): RuleState {
+export function seasoned(timing: RuleTiming, state: RuleState, nowBootMs: number): RuleState {
   const { lastFiredBootMs } = state;
   const isOver = lastFiredBootMs !== null && nowBootMs - lastFiredBootMs >= timing.cooldownMs;
   const forgets = isOver && !timing.keepsLastFired && !state.firing;

@@ -31,7 +31,7 @@ export function explainExpression(
   const parts = expressions.parts(source);
   expressions.bind(seen.pass, seen.answer, seen.nowMs);
   expressions.bindState(seen.state);
-  const paths = hidden.flatMap((name) => [`event.fields.${name}`, `features.${name}`]);
+  const paths = hidden.flatMap((name) => [`event.fields.${name}`, `features.${name}`, `query.${name}`]);
   return parts.map(({ text, depth, expression }) => {
     if (paths.some((path) => expression.reads.has(path))) return { text, depth, value: PRIVATE };
     const value = expression.value();
@@ -49,6 +49,7 @@ export interface RecordedDecision {
   readonly decidedAt: number;
   readonly inputs: Scalars;
   readonly fields?: Scalars | undefined;
+  readonly queries?: Readonly<Record<string, unknown>> | undefined;
   readonly window?: { readonly coverage: number; readonly count: number } | undefined;
   readonly state?: Readonly<Record<string, unknown>> | undefined;
   readonly answer?: Answer | undefined;
@@ -68,6 +69,7 @@ export function seenBy(rule: string, decision: RecordedDecision, declarations: D
       row: rowOf(declarations.features, decision.inputs),
       coverage: decision.window?.coverage ?? 0,
       windowCount: decision.window?.count ?? 0,
+      queries: decision.queries,
     },
     answer: decision.answer,
     state: stateOf(decision.state?.[rule]),

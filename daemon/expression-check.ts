@@ -8,7 +8,7 @@ import {
   type Type,
   typeWords,
 } from "./expression-functions.ts";
-import { hintFor, type Leaf, type NameNode } from "./expression-names.ts";
+import { below, hintFor, type Leaf, type NameNode } from "./expression-names.ts";
 import { arithmeticOf, type Checked, comparisonOf, isList, type Ruled } from "./expression-rules.ts";
 import {
   type Call,
@@ -19,6 +19,7 @@ import {
   identOf,
   listOf,
   numberOf,
+  rerooted,
   type Step,
   stepsOf,
 } from "./expression-tree.ts";
@@ -138,7 +139,7 @@ export class Checker {
   #path(expr: Expr, steps: readonly Step[], testOnly: boolean): Checked {
     let node = this.#names.top;
     for (const [at, step] of steps.entries()) {
-      const next = node.below.get(step.name);
+      const next = below(node, step.name);
       if (next === undefined) {
         const where =
           at === 0
@@ -155,7 +156,8 @@ export class Checker {
         return { expr, type: UNKNOWN };
       }
       node = next;
-      if (node.leaf !== undefined) return this.#leaf(expr, steps, at, node.leaf, testOnly);
+      const isEnd = node.leaf?.below === undefined || at === steps.length - 1;
+      if (node.leaf !== undefined && isEnd) return this.#leaf(expr, steps, at, node.leaf, testOnly);
     }
     const example = [...node.below.keys()][0];
     const path = steps.map((step) => step.name).join(".");
@@ -172,11 +174,16 @@ export class Checker {
     if (!this.used.has(leaf)) this.used.set(leaf, this.#offsetIn(steps, 0));
     if (isWhole) return { expr: identOf(expr.id, leaf.path), type: leaf.type };
     const beyond = steps[at + 1] as Step;
-    if (leaf.type !== UNKNOWN) {
+    if (leaf.type !== UNKNOWN || leaf.isSingle === true) {
       this.#say(this.#offsetIn(steps, at + 1), `${leaf.path} is ${typeWords[leaf.type]} and has no "${beyond.name}"`);
       return { expr, type: UNKNOWN };
     }
-    return { expr, type: testOnly ? "boolean" : UNKNOWN };
+    const inside = rerooted(expr, steps.length - 1 - at, identOf((steps[at] as Step).id, leaf.path));
+    if (!testOnly) return { expr: inside, type: UNKNOWN };
+    if (leaf.optional !== true) return { expr: inside, type: "boolean" };
+    // Where there is nothing at all, there is nothing in it either.
+    this.presenceOf.add(leaf);
+    return { expr: callOf(expr.id, "_&&_", [identOf(expr.id, presenceName(leaf.path)), inside]), type: "boolean" };
   }
 
   #list(expr: Expr, elements: readonly Expr[]): Checked {
@@ -232,7 +239,7 @@ export class Checker {
     if (steps !== undefined && !this.#variables.has(steps[0]?.name ?? "")) {
       // A payload's level is read by the library; all else that is written like this is a declared path.
       const root = this.#names.top.below.get(steps[0]?.name ?? "");
-      if (root?.leaf?.type !== UNKNOWN) return this.#path(expr, steps, false);
+      if (root?.leaf?.type !== UNKNOWN || root.leaf.below !== undefined) return this.#path(expr, steps, false);
     }
     const [list, at] = call.args as [Expr, Expr];
     const { expr: operand, type } = this.check(list);

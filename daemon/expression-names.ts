@@ -22,10 +22,14 @@ export interface Declarations {
   readonly fields: readonly Declared[];
   readonly features: readonly Declared[];
   readonly answer: readonly Declared[];
+  /** Questions whose answers it may see. */
+  readonly queries?: readonly string[];
   readonly windowed: boolean;
   readonly device: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   /** Only where a message is judged: readbacks and interlocks. */
   readonly payload?: boolean;
+  /** Names in place of all of the above, with moments over which an expression is tried. */
+  readonly own?: { readonly leaves: readonly Leaf[]; readonly moments: readonly Moment[] };
 }
 
 /** What of a pass expressions can see. */
@@ -37,6 +41,8 @@ export interface PassValues {
   readonly row: InputRow;
   readonly coverage: number;
   readonly windowCount: number;
+  /** Answers by the names of the questions; what was not answered in time is not there. */
+  readonly queries?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What of its own past a rule can see. */
@@ -61,6 +67,10 @@ export interface Moment {
 export interface Leaf extends Declared {
   readonly path: string;
   readonly root: string;
+  /** Any name below it is a value, which is there or not when it is read. */
+  readonly below?: (name: string) => Leaf;
+  /** One value, with nothing below. */
+  readonly isSingle?: boolean;
   read(moment: Moment): unknown;
 }
 
@@ -71,8 +81,9 @@ export interface NameNode {
 
 type Reading = Leaf["read"];
 
-export function leavesOf(declarations: Declarations): Leaf[] {
-  const { fields, features, answer, device, windowed, payload } = declarations;
+export function leavesOf(declarations: Declarations): readonly Leaf[] {
+  if (declarations.own !== undefined) return declarations.own.leaves;
+  const { fields, features, answer, queries, device, windowed, payload } = declarations;
   const leaf = (prefix: string, declared: Declared, read: Reading): Leaf => ({
     ...declared,
     path: prefix === "" ? declared.name : `${prefix}.${declared.name}`,
@@ -92,6 +103,9 @@ export function leavesOf(declarations: Declarations): Leaf[] {
     ...fields.map((field, at) => leaf("event.fields", field, ({ pass }) => pass.fields?.[at])),
     ...features.map((feature, at) => leaf("features", feature, ({ pass }) => pass.row[at])),
     ...answer.map((output) => leaf("answer", output, ({ answer: given }) => given?.[output.name])),
+    ...(queries ?? []).map((name) =>
+      leaf("query", { name, type: "any", optional: true }, ({ pass }) => answered(pass.queries, name)),
+    ),
     leaf("state", number("sinceLastFired", 0, NEVER_FIRED_SECONDS), ({ state }) => state.sinceLastFiredSeconds),
     leaf("state", { name: "firing", type: "boolean" }, ({ state }) => state.firing),
     leaf("state", number("passes", 0, 1e6), ({ state }) => state.passes),
@@ -101,6 +115,19 @@ export function leavesOf(declarations: Declarations): Leaf[] {
     leaf("", number("now", 1e12, 2e12), ({ nowMs }) => nowMs),
     ...(payload === true ? [leaf("", { name: "payload", type: "any" }, (moment) => moment.payload)] : []),
   ];
+}
+
+function answered(queries: PassValues["queries"], name: string): unknown {
+  return queries !== undefined && Object.hasOwn(queries, name) ? queries[name] : undefined;
+}
+
+/** The node below, made when it is first asked for where any name is one. */
+export function below(node: NameNode, name: string): NameNode | undefined {
+  const known = node.below.get(name);
+  if (known !== undefined || node.leaf?.below === undefined) return known;
+  const made: NameNode = { leaf: node.leaf.below(name), below: new Map() };
+  node.below.set(name, made);
+  return made;
 }
 
 /** The leaves as a tree of names, so that a wrong level can be told from a right one. */

@@ -96,6 +96,19 @@ function longer(operand: Expr | undefined, name: string, id: bigint): Step[] | u
   return steps === undefined ? undefined : [...steps, { name, id }];
 }
 
+/** The same path with what stands `levels` below its end put in another way. */
+export function rerooted(expr: Expr, levels: number, root: Expr): Expr {
+  if (levels === 0) return root;
+  const { exprKind } = expr;
+  if (exprKind.case === "selectExpr") {
+    const { field, testOnly, operand } = exprKind.value;
+    const value = { field, testOnly, operand: rerooted(operand as Expr, levels - 1, root) };
+    return { id: expr.id, exprKind: { case: "selectExpr", value } };
+  }
+  const [operand, index] = exprKind.case === "callExpr" ? exprKind.value.args : [];
+  return callOf(expr.id, "_[_]", [rerooted(operand as Expr, levels - 1, root), index as Expr]);
+}
+
 /** The parser's null carries a 0. */
 export function constantOf(expr: Expr): unknown {
   if (expr.exprKind.case !== "constExpr") return undefined;

@@ -112,12 +112,14 @@ export class Expressions {
   readonly #bound: Slot[] = [];
   readonly #stateBound: Slot[] = [];
   readonly #present: Leaf[] = [];
-  readonly #moment: Moment = { pass: NO_PASS, answer: undefined, state: NEVER_FIRED, nowMs: 0, payload: undefined };
+  readonly #moment: Moment;
 
   constructor(declarations: Declarations) {
     this.declarations = declarations;
     this.#leaves = leavesOf(declarations);
     this.#names = { leaves: this.#leaves, top: namesOf(this.#leaves) };
+    const payload = declarations.own?.moments[0]?.payload;
+    this.#moment = { pass: NO_PASS, answer: undefined, state: NEVER_FIRED, nowMs: 0, payload };
   }
 
   /** Values for all expressions, until the next call. What is not finite or not there is an error where it is read. */
@@ -204,21 +206,23 @@ export class Expressions {
 
   #fill({ leaf, missing, unusable }: Slot): void {
     const value = leaf.read(this.#moment);
-    if (isUsable(leaf, value)) this.#slots[leaf.path] = leaf.type === "any" ? celOf(value, 0) : value;
+    if (isUsable(leaf, value)) this.#slots[leaf.path] = leaf.type === "any" ? celOf(value, leaf.path, 0) : value;
     else this.#slots[leaf.path] = value === undefined || value === null ? missing : unusable;
   }
 
   /** Runs it over made-up values from the declared ranges: what errs there would err in the field. */
   #trial(expression: Expression, purpose: Purpose, checker: Checker): ExpressionProblem | undefined {
-    // What a message says can not be made up.
-    if (this.declarations.payload === true) return undefined;
     const used = [...checker.used.keys(), ...checker.presenceOf];
-    for (const moment of syntheticMoments(this.declarations)) {
-      this.bind(moment.pass, moment.answer, moment.nowMs);
+    // What a message says can not be made up.
+    if (this.declarations.payload === true || used.some(isOpen)) return undefined;
+    for (const moment of this.declarations.own?.moments ?? syntheticMoments(this.declarations)) {
+      this.bind(moment.pass, moment.answer, moment.nowMs, moment.payload);
       this.bindState(moment.state);
       const result = purpose === "condition" ? expression.test() : expression.value();
       if (!(result instanceof ExpressionFailure)) continue;
       const { message } = result;
+      // Nor what a question is answered: without an answer its rule does not fire.
+      if (used.some((one) => one.root === "query" && message.includes(`${one.path} has no value`))) continue;
       // What was bound as an error has no place of its own.
       const leaf = used.find((one) => message.startsWith(`${one.path} `));
       const offset = (leaf === undefined ? undefined : checker.used.get(leaf)) ?? result.offset;
@@ -233,7 +237,8 @@ export class Expressions {
   }
 }
 
-const NO_PASS: PassValues = {
+/** For expressions that read no pass. */
+export const NO_PASS: PassValues = {
   key: "",
   eventId: undefined,
   eventTimeMs: 0,
@@ -244,7 +249,12 @@ const NO_PASS: PassValues = {
 };
 const NEVER_FIRED: StateValues = { sinceLastFiredSeconds: NEVER_FIRED_SECONDS, firing: false, passes: 0 };
 
-const unusableWords = { ...typeWords, number: "a finite number", numbers: "a list of finite numbers" };
+const unusableWords = {
+  ...typeWords,
+  number: "a finite number",
+  numbers: "a list of finite numbers",
+  any: "a finite number",
+};
 
 function isUsable({ type }: Leaf, value: unknown): boolean {
   switch (type) {
@@ -257,19 +267,18 @@ function isUsable({ type }: Leaf, value: unknown): boolean {
     case "numbers":
       return Array.isArray(value) && value.every((item) => typeof item === "number" && item - item === 0);
     default:
-      return value !== undefined;
+      return value !== undefined && !(typeof value === "number" && value - value !== 0);
   }
 }
 
 /** A message's value as the library reads it; names such as `constructor` are only names in a Map. */
-function celOf(value: unknown, depth: number): unknown {
-  if (typeof value === "number" && !Number.isFinite(value))
-    return celError("the payload has a number that is not finite");
+function celOf(value: unknown, path: string, depth: number): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) return celError(`${path} has a number that is not finite`);
   if (typeof value !== "object" || value === null) return value;
-  if (depth >= MOST_PAYLOAD_DEPTH) return celError("the payload is nested too deep");
+  if (depth >= MOST_PAYLOAD_DEPTH) return celError(`${path} is nested too deep`);
   const entries = Array.isArray(value) ? value : Object.entries(value);
-  if (entries.length > MOST_LIST_ITEMS) return celError("a list in the payload is too long");
-  const items = entries.map((item) => celOf(Array.isArray(value) ? item : item[1], depth + 1));
+  if (entries.length > MOST_LIST_ITEMS) return celError(`${path} has a list that is too long`);
+  const items = entries.map((item) => celOf(Array.isArray(value) ? item : item[1], path, depth + 1));
   const broken = items.find(isCelError);
   if (broken !== undefined) return broken;
   return Array.isArray(value) ? items : new Map(entries.map(([name], at) => [name, items[at]]));
@@ -311,6 +320,11 @@ function patternProblems(checker: Checker): ExpressionProblem[] {
 
 function planned(expr: Expr): Run {
   return plan(environment(), expr as unknown as Parameters<typeof plan>[1]) as Run;
+}
+
+/** What it can be is nowhere said. Questions may go unanswered, and that can be tried. */
+function isOpen({ type, root }: Leaf): boolean {
+  return type === "any" && root !== "query";
 }
 
 const MOST_SHOWN = 3;

@@ -4,13 +4,18 @@ import type { Problem } from "../config/problems.ts";
 import { generationDigest } from "../config/release.ts";
 import { featureUnit } from "../models/features.ts";
 import type { Library } from "../models/library.ts";
+import { checkPrivacy, checkTools } from "./act/check-tools.ts";
+import type { ToolPlan } from "./act/tool-plan.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent } from "./check.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
 import { type FindModel, type FoundModel, findModel } from "./find-model.ts";
+import type { Policy } from "./guard.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
+import { checkPolicy } from "./policy-cases.ts";
+import { type CompiledQueries, checkQueryTools, compileQueries } from "./query-plan.ts";
 import type { Store } from "./store/store.ts";
 
 /** A file of a generation as it is kept: by its path, its digest and its source text. */
@@ -25,6 +30,8 @@ export interface Prepared {
   readonly digest: string;
   readonly origin: "local";
   readonly agents: readonly PreparedAgent[];
+  readonly policy: Policy;
+  readonly tools: ReadonlyMap<string, ToolPlan>;
   readonly files: readonly GenerationFile[];
   /** What differs by site, and rules can see. It is no part of the generation. */
   readonly device: Device;
@@ -39,6 +46,8 @@ export interface PreparedAgent {
   readonly plan: AgentPlan;
   readonly compiled: CompiledAgent;
   readonly model: FoundModel | undefined;
+  /** Undefined where it asks nothing. */
+  readonly queries?: CompiledQueries | undefined;
 }
 
 export interface Places {
@@ -76,6 +85,9 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     found.set(name, model);
     return model;
   };
+  const { problemAt } = loaded;
+  const ground = { tools: generation.tools, endpoints: gateway.endpoints, device: gateway.device, problemAt };
+  checkQueryTools(generation.tools, (path, message, hint) => void problems.push(problemAt(path, message, hint)));
   for (const [name, config] of Object.entries(generation.agents)) {
     const plan = planAgent(name, config, (call, unit) => featureUnit(call.fn, unit));
     const model = config.model === undefined ? undefined : await modelOf(config.model);
@@ -89,19 +101,31 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
       told.add(String(named));
       continue;
     }
-    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, loaded.problemAt, problems);
+    const compiled = checkAgent(plan, model?.found.manifest, gateway.device, problemAt, problems);
+    if (compiled !== undefined) checkPrivacy(name, compiled, generation.tools, problemAt, problems);
+    const queries = compileQueries(plan, ground, problems);
     if (model !== undefined) {
       const { manifest, manifestText } = model.found;
       const path = `models/${manifest.name}/${manifest.version}/manifest.json`;
       files.set(path, { path, sha256: createHash("sha256").update(manifestText).digest("hex"), source: manifestText });
     }
-    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found });
+    if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found, queries });
   }
-  if (problems.length > 0) return { problems, prepared: undefined };
+  const policy = checkPolicy(loaded, problems);
+  const tools = checkTools(loaded, problems);
+  if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };
   const list = [...files.values()];
   return {
     problems,
-    prepared: { digest: generationDigest(list), origin: "local", agents, files: list, device: gateway.device },
+    prepared: {
+      digest: generationDigest(list),
+      origin: "local",
+      agents,
+      policy,
+      tools,
+      files: list,
+      device: gateway.device,
+    },
   };
 }
 

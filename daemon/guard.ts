@@ -30,7 +30,7 @@ export interface PolicyContext {
 
 export interface PolicyVerdict {
   readonly effect: PolicyEffect;
-  /** Ids of all rules that matched, in the order of the file. A forbid whose condition erred counts as matched. */
+  /** Ids of all rules that matched, in the order of the file. One that erred counts as matched, unless it permits. */
   readonly rules: readonly string[];
   /** Rules whose condition could not be evaluated, with the reason. */
   readonly errors: readonly { readonly rule: string; readonly reason: string }[];
@@ -41,4 +41,34 @@ export interface Policy {
   /** SHA-256 over the rules, in hex. */
   readonly digest: string;
   judge(action: JudgedAction, context: PolicyContext, nowMs: number): PolicyVerdict;
+}
+
+/** What came of one rule that is about the action. */
+export interface RuleOutcome {
+  readonly rule: string;
+  readonly effect: Exclude<PolicyEffect, "deny">;
+  /** Its condition held, did not, or could not be evaluated. */
+  readonly outcome: boolean | "error";
+  readonly reason?: string;
+}
+
+/** Which of two effects wins. */
+export const STRENGTH: Readonly<Record<PolicyEffect, number>> = { deny: 0, permit: 1, requireApproval: 2, forbid: 3 };
+
+/**
+ * What a policy says, from what came of its rules, in the order of the file: the strongest that matched, whatever the
+ * order. A rule that can not be evaluated counts where it restricts, and not where it permits.
+ */
+export function verdictOf(outcomes: readonly RuleOutcome[], actionClass: ActionClass): PolicyVerdict {
+  let effect: PolicyEffect = actionClass === "notify" ? "permit" : "deny";
+  const rules: string[] = [];
+  const errors: { rule: string; reason: string }[] = [];
+  for (const one of outcomes) {
+    if (one.outcome === "error") errors.push({ rule: one.rule, reason: one.reason ?? "it can not be evaluated" });
+    const matched = one.outcome === "error" ? one.effect !== "permit" : one.outcome;
+    if (!matched) continue;
+    rules.push(one.rule);
+    if (STRENGTH[one.effect] > STRENGTH[effect]) effect = one.effect;
+  }
+  return { effect, rules, errors };
 }

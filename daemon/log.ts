@@ -1,4 +1,6 @@
+import { fstatSync } from "node:fs";
 import { destination, pino, stdTimeFunctions } from "pino";
+import type { Environment } from "../config/environment.ts";
 
 /** Every field that a log line may have. */
 export interface LogFields {
@@ -6,6 +8,9 @@ export interface LogFields {
   part?: string;
   agent?: string;
   key?: string;
+  tool?: string;
+  id?: string;
+  text?: string;
   model?: string;
   version?: number | string;
   topic?: string;
@@ -22,6 +27,8 @@ export interface LogFields {
   data?: string;
   config?: string;
   mode?: string;
+  person?: string;
+  scope?: string;
   generation?: string;
   epoch?: number;
   pid?: number;
@@ -46,22 +53,45 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
+const STDOUT = 1;
+const SHAPE = {
+  base: {},
+  timestamp: stdTimeFunctions.isoTime,
+  formatters: { level: (label: string) => ({ level: label }) },
+};
+
 /** JSON lines on stdout, written synchronously: the last line before a crash is there. */
 export function createLog(level: string): Log {
-  const options = {
-    level,
-    base: {},
-    timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  return pino(options, destination({ fd: 1, sync: true })) as unknown as Log;
+  return pino({ level, ...SHAPE }, destination({ fd: STDOUT, sync: true })) as unknown as Log;
+}
+
+/** journald's priority "warning" (sd-daemon(3)): it takes it off and keeps it with the line. */
+const WARNING = "<4>";
+
+/**
+ * The same lines for the journal, each as a warning there: what reaches people by the journal can be told from the
+ * rest. Undefined where standard output does not lead to it.
+ */
+export function createJournalLog(
+  environment: Environment,
+  out: { write(line: string): unknown } = destination({ fd: STDOUT, sync: true }),
+): Log | undefined {
+  if (!isJournal(STDOUT, environment)) return undefined;
+  return pino(SHAPE, { write: (line: string): void => void out.write(`${WARNING}${line}`) }) as unknown as Log;
+}
+
+/** systemd.exec(5): $JOURNAL_STREAM names the journal's end of standard output, by device and inode. */
+function isJournal(fd: number, environment: Environment): boolean {
+  try {
+    const { dev, ino } = fstatSync(fd);
+    return environment["JOURNAL_STREAM"] === `${dev}:${ino}`;
+  } catch {
+    return false; // standard output is closed
+  }
 }
 
 /** The same lines for a person at a terminal, through `write`. */
 export function createTerminalLog(level: string, render: (line: Record<string, unknown>) => string): Log {
   const sink = { write: (line: string): void => void process.stdout.write(render(JSON.parse(line))) };
-  return pino(
-    { level, base: {}, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
-    sink,
-  ) as unknown as Log;
+  return pino({ level, ...SHAPE }, sink) as unknown as Log;
 }

@@ -14,6 +14,10 @@ export class MemoryLog implements AgentLog {
     if (record.kind === "decision") this.#onDecision(readDecision(record.body));
   }
 
+  appendTogether(records: readonly { readonly kind: string; readonly body: string }[]): void {
+    for (const record of records) this.append(record);
+  }
+
   count(_agent: string, counter: string, n: number): void {
     this.counters.set(counter, (this.counters.get(counter) ?? 0) + n);
   }

@@ -29,6 +29,9 @@ export class Pass implements InferRequest {
   readonly delivery: Delivery | undefined;
   /** Senders of the same message again, which wait for the same decision. */
   others: Settled[] | undefined;
+  /** What was answered to its questions, and the same as JSON; set before its rules are asked. */
+  queries: Readonly<Record<string, unknown>> | undefined;
+  queriesText: string | undefined;
 
   constructor(owner: PassOwner, opened: OpenedPass) {
     this.owner = owner;
@@ -47,6 +50,8 @@ export class Pass implements InferRequest {
     this.trace = opened.trace;
     this.delivery = opened.delivery;
     this.others = undefined;
+    this.queries = undefined;
+    this.queriesText = undefined;
   }
 
   alsoSettles(settled: Settled): void {

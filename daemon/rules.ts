@@ -1,10 +1,12 @@
 import type { Answer } from "../models/inference.ts";
+import type { Proposed } from "./act/action.ts";
 import type { RuleLine } from "./body.ts";
 import type { CompiledAgent, CompiledRule } from "./check.ts";
 import type { Clock } from "./clock.ts";
+import { proposedBy } from "./compiled-action.ts";
 import { asksClear, RESTING, type RuleState, type RuleStep, type RuleTiming, stepRule } from "./decide.ts";
 import { Edges } from "./edges.ts";
-import { NEVER_FIRED_SECONDS } from "./expression-names.ts";
+import { NEVER_FIRED_SECONDS, type PassValues } from "./expression-names.ts";
 import { ExpressionFailure } from "./expressions.ts";
 import type { Pass } from "./pass.ts";
 import type { AgentRules, RuleVerdict } from "./recorder.ts";
@@ -42,21 +44,30 @@ class BoundRule {
 
   constructor(rule: CompiledRule) {
     const { id } = rule.config;
-    const reads = new Set([...rule.when.reads, ...(rule.clearWhen?.reads ?? [])]);
     this.rule = rule;
-    this.readsState = reads.has("state");
-    this.timing = {
-      forMs: rule.config.forSeconds * 1000,
-      cooldownMs: rule.config.cooldownSeconds * 1000,
-      hasClear: rule.clearWhen !== undefined,
-      keepsLastFired: reads.has("state.sinceLastFired"),
-      countsPasses: reads.has("state.passes"),
-    };
+    this.readsState = readsOf(rule).has("state");
+    this.timing = timingOf(rule);
     this.quiet = { id, fired: false, why: "condition false" };
     this.fired = { id, fired: true, why: "fired" };
     this.firing = { id, fired: false, why: "still firing" };
     this.cleared = { id, fired: false, why: "cleared" };
   }
+}
+
+/** Root names and paths that a rule's conditions read. */
+export function readsOf({ when, clearWhen }: CompiledRule): ReadonlySet<string> {
+  return new Set([...when.reads, ...(clearWhen?.reads ?? [])]);
+}
+
+export function timingOf(rule: CompiledRule): RuleTiming {
+  const reads = readsOf(rule);
+  return {
+    forMs: rule.config.forSeconds * 1000,
+    cooldownMs: rule.config.cooldownSeconds * 1000,
+    hasClear: rule.clearWhen !== undefined,
+    keepsLastFired: reads.has("state.sinceLastFired"),
+    countsPasses: reads.has("state.passes"),
+  };
 }
 
 /** The rules of one agent with their states by key. */
@@ -83,11 +94,16 @@ export class BoundRules implements AgentRules {
     let fired = false;
     let changed = false;
     let before = "";
+    let proposed: Proposed[] | undefined;
     for (const [at, bound] of this.#rules.entries()) {
       const state = bound.states.get(pass.key) ?? RESTING;
       const { step, failure } = this.#step(bound, state, nowBootMs);
       lines[at] = lineOf(bound, step, failure);
-      fired ||= step.kind === "fired";
+      if (step.kind === "fired") {
+        fired = true;
+        const { actions, config } = bound.rule;
+        if (actions.length > 0) proposed = [...(proposed ?? []), ...proposedBy(config.id, actions)];
+      }
       if (state !== RESTING)
         before += `${before === "" ? "{" : ","}${JSON.stringify(bound.rule.config.id)}:${stateText(state, nowBootMs)}`;
       if (step.state === state) continue;
@@ -97,7 +113,16 @@ export class BoundRules implements AgentRules {
         step.state.failing !== state.failing;
       this.#keep(bound, pass.key, step.state);
     }
-    return { rules: lines, fired, stateBefore: before === "" ? "" : `${before}}`, changed };
+    return { rules: lines, fired, stateBefore: before === "" ? "" : `${before}}`, changed, proposed };
+  }
+
+  /** What is proposed where there is no answer: when a fallback begins, when a key falls silent. */
+  withoutAnswer(why: "fallback" | "silence", seen: PassValues, nowMs: number): Proposed[] {
+    const { withoutAnswer, fallback, silence } = this.#compiled;
+    const actions = why === "fallback" ? fallback : silence;
+    if (actions.length === 0) return [];
+    withoutAnswer.bind(seen, undefined, nowMs);
+    return proposedBy(why, actions);
   }
 
   fallbackBegins(key: string): boolean {

@@ -1,15 +1,19 @@
-import type { GatewayConfig } from "../config/gateway.ts";
 import type { Inference } from "../models/inference.ts";
+import type { Acting } from "./act/acting.ts";
 import type { Bus } from "./bus/bus.ts";
 import type { Prepared } from "./generation.ts";
+import type { Latch } from "./latch.ts";
 import { sumLedgers } from "./ledger.ts";
+import type { Modes } from "./modes.ts";
 import type { Runtime } from "./runtime.ts";
 import type { Status } from "./status.ts";
 import type { Store } from "./store/store.ts";
 import { version } from "./version.ts";
 
-interface Running {
-  readonly gateway: GatewayConfig;
+export interface Running {
+  readonly latch: Latch;
+  readonly acting: Pick<Acting, "figures">;
+  readonly modes: Modes;
   readonly prepared: Prepared;
   readonly store: Store;
   readonly inference: Inference;
@@ -22,7 +26,7 @@ interface Running {
 
 /** The present state of the daemon, asked of its parts in one turn of the loop: the ledgers fit each other. */
 export function statusOf(running: Running): Status {
-  const { gateway, prepared, store, inference, runtime, bus } = running;
+  const { latch, modes, acting, prepared, store, inference, runtime, bus } = running;
   const agents = runtime.status();
   const ledgers = runtime.ledgers();
   const since = ledgers.map((ledger) => ledger.sinceStart());
@@ -31,8 +35,9 @@ export function statusOf(running: Running): Status {
   const { kind, address, connected, reason, heldAcknowledgements } = bus.status();
   return {
     version: version(),
-    mode: gateway.mode ?? "observe",
-    latched: false,
+    mode: modes.effective(),
+    latched: latch.isLatched(),
+    latch: latchLine(latch),
     ready: running.isReady,
     uptimeSeconds: Math.round(running.uptimeMs / 100) / 10,
     epoch: store.epoch().ordinal,
@@ -47,6 +52,7 @@ export function statusOf(running: Running): Status {
       deliveries: since.reduce((sum, one) => sum + one.deliveries, 0),
       passes: since.reduce((sum, one) => sum + one.passes, 0),
     },
+    actions: acting.figures(),
     agents,
     models: inference.models().map((model) => ({
       name: model.name,
@@ -75,4 +81,10 @@ export function statusOf(running: Running): Status {
     bus: { kind, address, connected, ...(reason === undefined ? {} : { reason }), heldAcknowledgements },
     lastGood: running.usesLastGood,
   };
+}
+
+function latchLine(latch: Latch): Status["latch"] {
+  const { latched, why, by, at, nonce, reason } = latch.state();
+  if (!latched) return null;
+  return { why, by, since: new Date(at).toISOString(), nonce, ...(reason === undefined ? {} : { reason }) };
 }

@@ -5,6 +5,14 @@ export interface Status {
   readonly version: string;
   readonly mode: string;
   readonly latched: boolean;
+  /** Why, while it is set; `reason`: what keeps it from lasting. */
+  readonly latch: {
+    readonly why: string;
+    readonly by: string;
+    readonly since: string;
+    readonly nonce: string;
+    readonly reason?: string;
+  } | null;
   readonly ready: boolean;
   readonly uptimeSeconds: number;
   readonly epoch: number;
@@ -13,6 +21,8 @@ export interface Status {
   readonly passes: Passes;
   readonly gaps: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
   readonly sinceStart: { readonly deliveries: number; readonly passes: number };
+  /** Under way; waiting for a yes; waiting for a person to take them. */
+  readonly actions: { readonly running: number; readonly awaitingApproval: number; readonly handoffs: number };
   readonly agents: readonly AgentStatus[];
   readonly models: readonly ModelLine[];
   readonly store: StoreLine;

@@ -3,7 +3,8 @@ import type { Inference, ModelHandle } from "../models/inference.ts";
 import { createLatest } from "../models/latest.ts";
 import { createWindows, type Windows } from "../models/windows.ts";
 import { Agent, type Readings } from "./agent.ts";
-import type { AgentPlan } from "./agent-plan.ts";
+import { type AgentPlan, privateQueries } from "./agent-plan.ts";
+import { AgentQuestions } from "./agent-questions.ts";
 import type { DecisionForm } from "./body.ts";
 import type { Clock } from "./clock.ts";
 import { Dedupe } from "./dedupe.ts";
@@ -14,7 +15,8 @@ import { Histogram } from "./histogram.ts";
 import { Intake } from "./intake.ts";
 import { Ledger } from "./ledger.ts";
 import type { Log } from "./log.ts";
-import { Recorder } from "./recorder.ts";
+import type { Queries } from "./queries.ts";
+import { type Proposals, Recorder } from "./recorder.ts";
 import { BoundRules, type SavedState } from "./rules.ts";
 import { Settlements } from "./settlements.ts";
 import { Silence } from "./silence.ts";
@@ -36,6 +38,7 @@ export interface RuntimeSpec {
 export type AgentLog = Pick<
   Store,
   | "append"
+  | "appendTogether"
   | "project"
   | "count"
   | "onDurable"
@@ -59,6 +62,10 @@ export interface Shared {
   readonly newId: (wallMs: number) => string;
   readonly random: () => number;
   readonly dataDirectory: string;
+  /** Where what decisions propose is judged; without it nothing acts. */
+  readonly proposals?: Proposals | undefined;
+  /** Without it questions have no answers. */
+  readonly queries?: Queries | undefined;
 }
 
 /** An agent of the running generation with what belongs to it. */
@@ -151,7 +158,7 @@ function createRecorder(ground: Ground): { recorder: Recorder; rules: BoundRules
   }
   const keepSilence = (key: string, isSilent: boolean): void => keep(key, SILENCE_RULE, String(isSilent));
   const recorder = new Recorder(
-    { clock, log: store, rules, ledger, newId, random, silence, keepSilence },
+    { clock, log: store, rules, ledger, newId, random, silence, keepSilence, proposals: shared.proposals },
     {
       form: formOf(prepared, spec, handle),
       agentNumber: number,
@@ -159,6 +166,8 @@ function createRecorder(ground: Ground): { recorder: Recorder; rules: BoundRules
       probability: config.record.probability,
       prompt: priority <= 1,
       latency,
+      fields: prepared.plan.fields.map((field) => field.name),
+      hasFeatures: prepared.plan.features !== undefined,
     },
   );
   return { recorder, rules, silence };
@@ -206,9 +215,11 @@ function createAgent(ground: Ground, parts: AgentParts): Agent {
     seen: (id: string): void => store.project({ kind: "seenId", agent: number, id }),
     onDurable: settlements.add,
   };
-  const room =
+  const forModel =
     handle === undefined ? () => store.room() : () => Math.min(store.room(), inference.room(plan.priority, handle));
-  return new Agent(
+  const questions = createQuestions(ground);
+  const room = questions === undefined ? forModel : () => Math.min(forModel(), questions.room());
+  const agent = new Agent(
     {
       name: plan.name,
       priority: plan.priority,
@@ -220,8 +231,16 @@ function createAgent(ground: Ground, parts: AgentParts): Agent {
       model: handle,
     },
     ledger,
-    { clock, readings, seen, recorder, watch, answers: inference, room, onRoom: door.wake, journal },
+    { clock, readings, seen, recorder, watch, answers: inference, questions, room, onRoom: door.wake, journal },
   );
+  if (questions !== undefined) questions.onReady = (pass, result) => agent.settled(pass, result);
+  return agent;
+}
+
+function createQuestions({ prepared, shared, ledger }: Ground): AgentQuestions | undefined {
+  const { clock, queries } = shared;
+  if (prepared.queries === undefined || queries === undefined) return undefined;
+  return new AgentQuestions({ clock, queries, ledger }, prepared.queries);
 }
 
 function journaled(values: FieldRow): (number | string | boolean | null)[] {
@@ -309,17 +328,25 @@ function formOf(prepared: PreparedAgent, spec: RuntimeSpec, handle: ModelHandle 
   };
 }
 
-/** Private fields, and the features that are made from them. */
-function privateNamesOf({ fields, features }: AgentPlan): string[] {
+/** Private fields, the features that are made from them, and the questions that they go into. */
+function privateNamesOf(plan: AgentPlan): string[] {
+  const { fields, features } = plan;
   const hidden = new Set(fields.filter((field) => field.isPrivate).map((field) => field.name));
   const made = (features ?? []).filter((feature) => hidden.has(feature.call.field)).map((feature) => feature.name);
-  return [...new Set([...hidden, ...made])];
+  return [...new Set([...hidden, ...made, ...privateQueries(plan)])];
 }
 
-/** A rule looks at fields that the inputs do not show: they are written down too, so that the decision can be made again. */
+/**
+ * A rule, or what it does, looks at fields that the inputs do not show: they are written down too, so that the decision
+ * and its actions can be made again.
+ */
 function readsFields({ plan, compiled }: PreparedAgent): boolean {
   if (plan.features === undefined) return false;
-  return compiled.rules.some(({ when, clearWhen }) =>
-    [...when.reads, ...(clearWhen?.reads ?? [])].some((name) => name.startsWith("event.fields")),
-  );
+  const { rules, fallback, silence } = compiled;
+  const actions = [...rules.flatMap((rule) => rule.actions), ...fallback, ...silence];
+  const expressions = [
+    ...rules.flatMap(({ when, clearWhen }) => [when, clearWhen]),
+    ...actions.flatMap((action) => action.arguments.map((argument) => argument.expression)),
+  ];
+  return expressions.some((one) => [...(one?.reads ?? [])].some((name) => name.startsWith("event.fields")));
 }

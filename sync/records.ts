@@ -53,8 +53,8 @@ export const decisionSchema = record("decision", {
   clock: z.string(),
 });
 
-/** On the boot's clock, which counts within a boot, and as wall time, for people and for later boots. */
-const deadline = z.object({ bootMs: z.number(), wallMs });
+/** On the clock of a boot, told by the first digits of its id, and as wall time, for people and for later boots. */
+const deadline = z.object({ bootMs: z.number(), wallMs, boot: z.string() });
 export type Deadline = z.infer<typeof deadline>;
 
 export const actionClasses = ["notify", "reversible", "consequential", "critical"] as const;
@@ -136,6 +136,7 @@ export type ActionState = (typeof actionStates)[number];
 export const outcomeSchema = record("outcome", {
   /** The action: the intent's id, or that of the proposal that it was. */
   intent: z.uuid(),
+  agent: z.string(),
   state: z.enum(actionStates),
   reason: z.string().optional(),
   /** Since the proposal. */

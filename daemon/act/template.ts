@@ -1,19 +1,14 @@
+import { placesIn, replacePlaces } from "../../config/template-syntax.ts";
 import type { Arguments, ArgumentValue } from "./tool.ts";
 
-const PLACE = /\{([A-Za-z_]\w*)\}/g;
+export { placesIn };
+
 const WHOLE = /^\{([A-Za-z_]\w*)\}$/;
 const MOST_TOPIC_BYTES = 1024;
 
-/** Names in braces, in a text or anywhere inside a value. */
-export function placesIn(value: unknown): string[] {
-  if (typeof value === "string") return [...value.matchAll(PLACE)].map((found) => found[1] as string);
-  if (typeof value !== "object" || value === null) return [];
-  return Object.values(value).flatMap(placesIn);
-}
-
 /** Text with each {name} replaced by its argument. Throws on a name that is not there: callers check at load. */
 export function fillText(text: string, given: Arguments): string {
-  return text.replaceAll(PLACE, (_, name: string) => String(argumentOf(given, name)));
+  return replacePlaces(text, (name) => String(argumentOf(given, name)));
 }
 
 /** A value with its texts filled; "{name}" alone becomes the argument itself, so that numbers stay numbers. */

@@ -13,6 +13,8 @@ export interface ToolCall {
   readonly tool: string;
   readonly class: ActionClass;
   readonly arguments: Arguments;
+  /** Names of arguments that come from private fields: people do not see them. */
+  readonly private?: readonly string[] | undefined;
   /** From 1. */
   readonly attempt: number;
   /** How long this try may take. */
@@ -36,9 +38,15 @@ export type Sent =
   | { readonly kind: "handedOver" }
   /**
    * It did not happen. `left`: something left the gateway, and the other side said no. `permanent`: trying again would
-   * not help.
+   * not help. `retryAfterMs`: how long the other side wants to be left alone.
    */
-  | { readonly kind: "failed"; readonly reason: string; readonly left: boolean; readonly permanent?: boolean }
+  | {
+      readonly kind: "failed";
+      readonly reason: string;
+      readonly left: boolean;
+      readonly permanent?: boolean;
+      readonly retryAfterMs?: number;
+    }
   /** Something left, and nobody knows what became of it. */
   | { readonly kind: "unknown"; readonly reason: string };
 
@@ -50,6 +58,8 @@ export type Gate = () => boolean;
 
 /** A kind of effect, set up for one configured tool. */
 export interface Tool {
+  /** Many at once cost nothing: no connection or process each. */
+  readonly isCheap?: boolean;
   /**
    * One try. Never rejects. Calls `gate` synchronously right before the first byte leaves (a write, a spawn); when that
    * says no, gives { kind: "failed", left: false, reason: "stopped" }. Ends within the call's timeout, or soon after

@@ -1,7 +1,7 @@
-import { connect, type Socket } from "node:net";
-import { DaemonError } from "../errors.ts";
-import { CONTROL_PROTOCOL, type Hello, lineSplitter, type Reply } from "./protocol.ts";
-import { socketPath } from "./socket-path.ts";
+import { mkdirSync, rmdirSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
+import { claimsFolder } from "./claims.ts";
+import { Connection, type Patience } from "./connection.ts";
 
 interface Call {
   readonly dataDirectory: string;
@@ -16,48 +16,55 @@ interface Call {
  * Throws NOT_RUNNING when nobody listens, SOCKET_PROTOCOL when the daemon is of another generation of the protocol.
  */
 export async function callDaemon(call: Call): Promise<unknown> {
-  const socket = await open(call.dataDirectory);
-  return await new Promise<unknown>((resolve, reject) => {
-    const finish = (settle: () => void): void => {
-      socket.destroy();
-      settle();
-    };
-    call.signal?.addEventListener("abort", () => finish(() => resolve(null)), { once: true });
-    const onLine = (text: string): void => {
-      const line = JSON.parse(text) as Reply | Hello;
-      if ("holdfast" in line) {
-        if (line.protocol !== CONTROL_PROTOCOL) {
-          finish(() =>
-            reject(
-              new DaemonError(
-                "SOCKET_PROTOCOL",
-                { daemon: line.version },
-                { hint: "Restart the service after an upgrade." },
-              ),
-            ),
-          );
-        }
-      } else if ("item" in line) call.onItem?.(line.item);
-      else if ("result" in line) finish(() => resolve(line.result));
-      else finish(() => reject(new Error(line.error.message)));
-    };
-    socket.setEncoding("utf8");
-    socket.on(
-      "data",
-      lineSplitter(onLine, () => socket.destroy(), 67_108_864),
-    );
-    socket.on("error", (cause) => reject(new DaemonError("NOT_RUNNING", {}, { cause })));
-    socket.on("close", () => reject(new DaemonError("NOT_RUNNING", { reason: "the daemon closed the connection" })));
-    socket.write(`${JSON.stringify({ verb: call.verb, parameters: call.parameters ?? {} })}\n`);
-  });
+  const { dataDirectory, verb, parameters = {}, onItem, signal } = call;
+  const connection = await Connection.open(dataDirectory);
+  const leave = (): void => connection.close();
+  signal?.addEventListener("abort", leave, { once: true });
+  try {
+    return await connection.ask({ verb, parameters }, onItem);
+  } catch (error) {
+    if (signal?.aborted === true) return null;
+    throw error;
+  } finally {
+    connection.close();
+  }
 }
 
-async function open(dataDirectory: string): Promise<Socket> {
-  const path = socketPath(dataDirectory);
-  return await new Promise<Socket>((resolve, reject) => {
-    const socket = connect(path, () => resolve(socket));
-    socket.once("error", (cause) =>
-      reject(new DaemonError("NOT_RUNNING", { path }, { cause, hint: "Start it with: holdfast run --config FILE" })),
-    );
-  });
+/**
+ * Asks as the user who runs this process: the daemon names a path, and the directory that is made there is this user's.
+ * Where none can be made, the daemon does not know who asks, and allows what anybody may.
+ */
+export async function callAsPerson(call: Omit<Call, "onItem" | "signal"> & Patience): Promise<unknown> {
+  const { dataDirectory, verb, parameters = {} } = call;
+  const connection = await Connection.open(dataDirectory, call);
+  let made: string | undefined;
+  try {
+    const claim = await connection.ask({ verb: "claim" });
+    made = makeClaim(dataDirectory, claim);
+    return await connection.ask({ verb, parameters: made === undefined ? parameters : { ...parameters, claim } });
+  } finally {
+    connection.close();
+    if (made !== undefined) removeClaim(made);
+  }
+}
+
+function makeClaim(dataDirectory: string, named: unknown): string | undefined {
+  if (typeof named !== "string" || !/^[0-9a-f]{32}$/.test(basename(named))) return undefined;
+  // In the daemon's own folder, as this process sees it, and nowhere else.
+  const path = join(resolve(claimsFolder(dataDirectory)), basename(named));
+  try {
+    mkdirSync(path, 0o700);
+    return path;
+  } catch {
+    // A full disk, for one: then this user stays unknown.
+    return undefined;
+  }
+}
+
+function removeClaim(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // The daemon has removed it.
+  }
 }

@@ -4,7 +4,10 @@ import { DaemonError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { CONTROL_PROTOCOL, lineSplitter, type Reply, type Request } from "./protocol.ts";
 
-/** Answers one verb: returns the result, or calls `item` for each line of a stream until `signal` aborts. */
+/**
+ * Answers one verb: returns the result, or calls `item` for each line of a stream until `signal` aborts. The signal is
+ * that of the connection, and stands for it.
+ */
 export type Verb = (
   parameters: Record<string, unknown>,
   item: (value: unknown) => void,
@@ -81,10 +84,16 @@ export class ControlServer {
       reply(socket, { result: result ?? null });
     } catch (error) {
       this.#deps.log.debug({ part: this.name, err: error }, "request failed");
-      const code = error instanceof DaemonError ? error.code : "REQUEST_FAILED";
-      reply(socket, { error: { code, message: error instanceof Error ? error.message : String(error) } });
+      reply(socket, { error: told(error) });
     }
   }
+}
+
+function told(error: unknown): Extract<Reply, { error: unknown }>["error"] {
+  if (!(error instanceof DaemonError))
+    return { code: "REQUEST_FAILED", message: error instanceof Error ? error.message : String(error) };
+  const { code, message, detail, hint } = error;
+  return { code, message, detail, ...(hint === undefined ? {} : { hint }) };
 }
 
 function reply(socket: Socket, line: Reply): void {

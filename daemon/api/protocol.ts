@@ -17,7 +17,14 @@ export interface Request {
 export type Reply =
   | { readonly item: unknown }
   | { readonly result: unknown }
-  | { readonly error: { readonly code: string; readonly message: string } };
+  | {
+      readonly error: {
+        readonly code: string;
+        readonly message: string;
+        readonly detail?: Readonly<Record<string, unknown>>;
+        readonly hint?: string;
+      };
+    };
 
 /** Splits a byte stream into lines; `line` gets each complete one. Longer than `maxBytes` is refused. */
 export function lineSplitter(line: (text: string) => void, tooLong: () => void, maxBytes = 1_048_576) {

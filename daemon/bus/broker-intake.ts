@@ -14,6 +14,8 @@ export interface Session {
   readonly permission: Permission;
   readonly receipts: OrderedReceipts<Done>;
   isReadingOn: boolean;
+  /** Nothing more is read from it: a message of its waits. */
+  isStopped: boolean;
   isGone: boolean;
 }
 
@@ -29,7 +31,8 @@ const MAX_CACHED_TOPICS = 10_000;
 
 /**
  * What the broker's clients publish, on its way to the agents. Those of QoS 1 that an agent asked for go on in the
- * broker when they are released. While paused, or with too many unreleased, no client is read.
+ * broker when they are released. While paused, or with too many unreleased, a client that sends such a message is read
+ * no further; the others are: their answers to commands must not wait for the agents.
  */
 export class BrokerIntake {
   readonly #maxUnacknowledged: number;
@@ -71,7 +74,7 @@ export class BrokerIntake {
       if (this.#isStalled) this.#goOn();
       if (this.#held === 0) this.onDrained();
     });
-    const session = { client, permission, receipts, isReadingOn: false, isGone: false };
+    const session = { client, permission, receipts, isReadingOn: false, isStopped: false, isGone: false };
     this.#present.add(session);
     return session;
   }
@@ -91,13 +94,15 @@ export class BrokerIntake {
     if (wanted === NOT_WANTED) done(null);
     else if (this.#isPaused || (this.#isFull() && isAcknowledged(packet))) {
       this.#waiting.push({ session, packet, done });
-      this.#stall();
+      this.#isStalled = true;
+      session.isStopped = true;
+      stopReading(session.client);
     } else this.#take(session, packet, wanted, done);
   }
 
   pause(): void {
     this.#isPaused = true;
-    this.#stall();
+    this.#isStalled = true;
   }
 
   resume(): void {
@@ -113,13 +118,12 @@ export class BrokerIntake {
 
   /** Clients that are not read are not to be thrown out for their silence. To be called now and then. */
   excuseSilence(): void {
-    if (!this.#isStalled) return;
-    for (const { client } of this.#present) excuseSilence(client);
+    for (const { client, isStopped } of this.#present) if (isStopped) excuseSilence(client);
   }
 
   /** The library reads a client as soon as it is connected, whatever was said before. */
   connected(client: Client): void {
-    if (this.#isStalled) stopReading(client);
+    for (const session of this.#present) if (session.client === client && session.isStopped) stopReading(client);
   }
 
   #take(session: Session, packet: PublishPacket, wanted: number, done: Done): void {
@@ -142,18 +146,12 @@ export class BrokerIntake {
     session.isReadingOn = true;
     setImmediate(() => {
       session.isReadingOn = false;
-      if (!this.#isStalled && !session.isGone) readOn(session.client);
+      if (!session.isStopped && !session.isGone) readOn(session.client);
     });
   }
 
   #isFull(): boolean {
     return this.#held >= this.#maxUnacknowledged;
-  }
-
-  #stall(): void {
-    if (this.#isStalled) return;
-    this.#isStalled = true;
-    for (const { client } of this.#present) stopReading(client);
   }
 
   /** Hands on what waited, as far as there is room, and reads again when all of it is gone. */
@@ -171,6 +169,8 @@ export class BrokerIntake {
     if (this.#waiting.length > 0 || !this.#hasRoom()) return;
     this.#isStalled = false;
     for (const session of this.#present) {
+      if (!session.isStopped) continue;
+      session.isStopped = false;
       resumeReading(session.client);
       this.#readOn(session);
     }

@@ -39,11 +39,13 @@ const CODES: Readonly<Record<number, string>> = {
   142: "another client took over with the same client id",
   143: "it does not take a topic filter",
   144: "it does not take a topic",
+  145: "a packet's number is in use",
   147: "too many messages were unacknowledged",
   149: "a packet was too large",
   150: "messages come too fast",
   151: "a quota is used up",
   152: "an administrator ended it",
+  153: "the payload is not of the announced format",
   154: "it does not store messages",
   155: "it does not offer QoS 1",
   156: "another broker is to be used",
@@ -92,6 +94,13 @@ export function describeEnd(end: ConnectionEnd): string {
     case "file":
       return `A file of the configuration can not be used: ${end.message}`;
   }
+}
+
+/** What an error of the library says about the end. */
+export function endOf(error: Error, wasConnected: boolean): ConnectionEnd {
+  const { code } = error as { code?: unknown };
+  if (typeof code === "number" && !wasConnected) return { kind: "refused", code };
+  return { kind: "failed", code: typeof code === "string" ? code : undefined, message: error.message, wasConnected };
 }
 
 const AUTHENTICATION = new Set([2, 4, 5, 0x85, 0x86, 0x87, 0x8a, 0x8c]);

@@ -40,6 +40,8 @@ const RETURN_CODES = { stopping: 3, passwordFile: 3, wrongPassword: 4, notAuthor
 export class EmbeddedBus implements Bus {
   readonly name = "bus";
   onMessage: (message: BusMessage) => void = () => {};
+  /** Told of each message that a client may publish, as it comes, whatever the agents' intake does with it. */
+  onArrival: (packet: PublishPacket) => void = () => {};
   readonly #deps: EmbeddedBusDeps;
   readonly #config: EmbeddedBusConfig;
   readonly #intake: BrokerIntake;
@@ -57,6 +59,11 @@ export class EmbeddedBus implements Bus {
     this.#config = config;
     this.#intake = new BrokerIntake(config.maxUnacknowledged, (message) => this.onMessage(message));
     this.#sinceMs = deps.clock.wallMs();
+  }
+
+  /** Undefined before the start, and from the stop on. */
+  get broker(): Aedes | undefined {
+    return this.#server === undefined ? undefined : this.#broker;
   }
 
   async start(signal: AbortSignal): Promise<void> {
@@ -199,6 +206,7 @@ export class EmbeddedBus implements Bus {
   #authorizePublish(client: Client | null, packet: PublishPacket, done: Done): void {
     const session = client === null ? undefined : this.#sessions.get(client);
     if (session?.permission.mayPublish(packet.topic) === true) {
+      this.onArrival(packet);
       this.#intake.publish(session, packet, done);
       return;
     }

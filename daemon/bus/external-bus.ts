@@ -2,16 +2,12 @@ import type { BusConfig } from "../../config/bus.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { TopicCache, topicMatches } from "../sources/topics.ts";
+import { Attempts } from "./attempts.ts";
 import { type Bus, type BusMessage, type BusStatus, DRAIN_MS, type Subscription } from "./bus.ts";
-import {
-  type ConnectionEnd,
-  describeEnd,
-  reasonWords,
-  reconnectDelayMs,
-  suggestsOlderVersion,
-} from "./connection-end.ts";
+import { type ConnectionEnd, describeEnd, reasonWords } from "./connection-end.ts";
 import { type BrokerSubscription, coveringSet } from "./covering.ts";
-import type { BrokerConnection, ConnectionOptions, ConnectionOwner } from "./external.ts";
+import { type Credentials, fileProblem, readCredentials } from "./credentials.ts";
+import type { BrokerConnection, ConnectionOwner } from "./external.ts";
 import type { NamedFiles } from "./named-files.ts";
 import type { SessionMemory } from "./session-memory.ts";
 import { Wait } from "./wait.ts";
@@ -27,8 +23,6 @@ export interface ExternalBusDeps {
 }
 
 const FIRST_CONNECTION_MS = 5_000;
-/** A connection that lasted this long was a good one: the next failure starts with short waits again. */
-const STABLE_MS = 10_000;
 const REFUSED_SUBSCRIPTION_RETRY_MS = 60_000;
 const MAX_CACHED_TOPICS = 10_000;
 
@@ -39,21 +33,18 @@ export class ExternalBus implements Bus, ConnectionOwner {
   readonly #deps: ExternalBusDeps;
   readonly #config: ExternalBusConfig;
   readonly #clientId: string;
+  readonly #attempts = new Attempts();
   #plan: readonly BrokerSubscription[] = [];
   #primary = new TopicCache<number>(MAX_CACHED_TOPICS);
   #library: { readonly BrokerConnection: typeof BrokerConnection } | undefined;
   #connection: BrokerConnection | undefined;
-  #version: 4 | 5 = 5;
   #isConnected = false;
   #hasOpenedBefore = false;
-  #openedBootMs = 0;
   #sinceMs: number;
   #reason: string | undefined;
   #subscriptionProblem: string | undefined;
   #isPaused = false;
   #copies = 0;
-  #attempt = 0;
-  #silentEnds = 0;
   #retry: NodeJS.Timeout | undefined;
   #isStopping = false;
   #asking = Promise.resolve();
@@ -118,8 +109,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
   }
 
   opened(hasSession: boolean): void {
-    this.#openedBootMs = this.#deps.clock.bootMs();
-    this.#silentEnds = 0;
+    this.#attempts.opened(this.#deps.clock.bootMs());
     this.#ask(hasSession);
   }
 
@@ -140,13 +130,8 @@ export class ExternalBus implements Bus, ConnectionOwner {
     this.#over.done();
     if (this.#isStopping) return;
     const { clock } = this.#deps;
-    if (wasConnected) {
-      this.#sinceMs = clock.wallMs();
-      if (clock.bootMs() - this.#openedBootMs >= STABLE_MS) this.#attempt = 0;
-    }
-    this.#considerOlderVersion(end);
-    const delayMs = reconnectDelayMs(end, this.#attempt, (this.#deps.random ?? Math.random)());
-    this.#attempt += 1;
+    if (wasConnected) this.#sinceMs = clock.wallMs();
+    const delayMs = this.#attempts.ended(end, clock.bootMs(), (this.#deps.random ?? Math.random)());
     this.#say(end, delayMs);
     this.#ready.done();
     this.#retry = setTimeout(() => this.#connect(), delayMs);
@@ -157,52 +142,24 @@ export class ExternalBus implements Bus, ConnectionOwner {
     const reason = describeEnd(end);
     if (reason !== this.#reason) {
       this.#deps.log.warn(
-        { part: "bus", bus: this.#config.url, reason, attempt: this.#attempt, delayMs },
+        { part: "bus", bus: this.#config.url, reason, attempt: this.#attempts.count, delayMs },
         "bus is not connected",
       );
     }
     this.#reason = reason;
   }
 
-  #considerOlderVersion(end: ConnectionEnd): void {
-    if (!suggestsOlderVersion(end)) return;
-    this.#silentEnds += 1;
-    if (end.kind === "refused") this.#version = this.#version === 5 ? 4 : 5;
-    // Old brokers hang up on a CONNECT they do not understand; so does one that is about to stop.
-    else if (this.#silentEnds >= 3) this.#version = this.#silentEnds % 2 === 1 ? 4 : 5;
-  }
-
   #connect(): void {
     if (this.#isStopping || this.#library === undefined) return;
-    let options: ConnectionOptions;
+    let credentials: Credentials;
     try {
-      options = this.#options();
+      credentials = readCredentials(this.#config, this.#deps.files);
     } catch (error) {
-      this.ended({ kind: "file", message: sentenceOf(error) });
+      this.ended({ kind: "file", message: fileProblem(error) });
       return;
     }
+    const options = { ...this.#config, clientId: this.#clientId, version: this.#attempts.version, credentials };
     this.#connection = new this.#library.BrokerConnection(options, this, this.#isPaused);
-  }
-
-  /** Files are read anew for each attempt: a renewed certificate needs no restart. */
-  #options(): ConnectionOptions {
-    const { files } = this.#deps;
-    const { tls, passwordFile, ...config } = this.#config;
-    return {
-      url: config.url,
-      clientId: this.#clientId,
-      version: this.#version,
-      username: config.username,
-      password: passwordFile === undefined ? undefined : files.secret(passwordFile),
-      ca: tls?.caFile === undefined ? undefined : files.text(tls.caFile),
-      certificate: tls?.certificateFile === undefined ? undefined : files.text(tls.certificateFile),
-      key: tls?.keyFile === undefined ? undefined : files.secret(tls.keyFile),
-      serverName: tls?.serverName,
-      keepaliveSeconds: config.keepaliveSeconds,
-      sessionExpirySeconds: config.sessionExpirySeconds,
-      maxUnacknowledged: config.maxUnacknowledged,
-      maxPacketBytes: config.maxPacketBytes,
-    };
   }
 
   /** One after the other, so that a change of plan in the middle of an earlier one ends with the newest. */
@@ -237,7 +194,7 @@ export class ExternalBus implements Bus, ConnectionOwner {
     if (!this.#isConnected) {
       this.#sinceMs = this.#deps.clock.wallMs();
       this.#deps.log.info(
-        { part: "bus", bus: this.#config.url, version: this.#version === 5 ? "5" : "3.1.1" },
+        { part: "bus", bus: this.#config.url, version: this.#attempts.version === 5 ? "5" : "3.1.1" },
         "bus is connected",
       );
     }
@@ -279,11 +236,4 @@ function refusedWords(refused: ReadonlyMap<string, number>): string | undefined 
   if (first === undefined) return undefined;
   const more = refused.size > 1 ? ` and ${refused.size - 1} more` : "";
   return `The broker refuses the subscription ${first[0]}${more}: ${reasonWords(first[1])}.`;
-}
-
-/** What is wrong with a file, and what to do about it. */
-function sentenceOf(error: unknown): string {
-  const { message, detail, hint } = error as Error & { detail?: { file?: unknown }; hint?: string };
-  const file = detail?.file === undefined ? "" : ` (${String(detail.file)})`;
-  return `${message}${file}${hint === undefined ? "" : ` ${hint}`}`;
 }

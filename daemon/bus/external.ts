@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
 import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
+import { askFor } from "./ask-for.ts";
 import { type BusMessage, type Receipt, traceparentOf } from "./bus.ts";
-import type { ConnectionEnd } from "./connection-end.ts";
+import { type ConnectionEnd, endOf } from "./connection-end.ts";
 import type { BrokerSubscription } from "./covering.ts";
+import { type Credentials, credentialOptions } from "./credentials.ts";
 import { BusError } from "./errors.ts";
 import { OrderedReceipts } from "./ordered-receipts.ts";
 
@@ -10,12 +12,7 @@ export interface ConnectionOptions {
   readonly url: string;
   readonly clientId: string;
   readonly version: 4 | 5;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly ca: string | undefined;
-  readonly certificate: string | undefined;
-  readonly key: string | undefined;
-  readonly serverName: string | undefined;
+  readonly credentials: Credentials;
   readonly keepaliveSeconds: number;
   readonly sessionExpirySeconds: number;
   readonly maxUnacknowledged: number;
@@ -239,19 +236,8 @@ export class BrokerConnection {
     const wanted = Object.fromEntries(
       batch.map((one) => [one.filter, { qos: one.qos, rap: false, nl: false, rh: one.retained ? rh : 2 }] as const),
     );
-    const properties = subscriptionIdentifier === 0 ? {} : { properties: { subscriptionIdentifier } };
-    const codes = await new Promise<readonly unknown[]>((resolve, reject) => {
-      this.#client.subscribe(wanted, { qos: 1, ...properties }, (error, _granted, packet) => {
-        const granted = packet?.granted;
-        if (granted !== undefined) resolve(granted);
-        else reject(error ?? new Error("the broker did not answer the subscription"));
-      });
-    });
-    // The library goes by the order of the object's keys, which is not always that of the batch.
-    for (const [at, filter] of Object.keys(wanted).entries()) {
-      const code = codes[at];
-      if (typeof code === "number" && code >= 0x80) refused.set(filter, code);
-    }
+    const answer = await askFor(this.#client, wanted, subscriptionIdentifier);
+    for (const [filter, code] of answer) refused.set(filter, code);
   }
 
   #close(): void {
@@ -286,12 +272,6 @@ function toMessage(packet: IPublishPacket, receipt: Receipt | undefined): BusMes
   };
 }
 
-function endOf(error: Error, wasConnected: boolean): ConnectionEnd {
-  const { code } = error as { code?: unknown };
-  if (typeof code === "number" && !wasConnected) return { kind: "refused", code };
-  return { kind: "failed", code: typeof code === "string" ? code : undefined, message: error.message, wasConnected };
-}
-
 function clientOptions(options: ConnectionOptions): IClientOptions {
   const isSession = { sessionExpiryInterval: options.sessionExpirySeconds, receiveMaximum: options.maxUnacknowledged };
   const maximumPacketSize = Math.max(LEAST_PACKET_LIMIT_BYTES, 2 * options.maxPacketBytes);
@@ -309,11 +289,6 @@ function clientOptions(options: ConnectionOptions): IClientOptions {
     ...(options.version === 5
       ? { properties: { ...isSession, maximumPacketSize, requestProblemInformation: true } }
       : {}),
-    ...(options.username === undefined ? {} : { username: options.username }),
-    ...(options.password === undefined ? {} : { password: options.password }),
-    ...(options.ca === undefined ? {} : { ca: options.ca }),
-    ...(options.certificate === undefined ? {} : { cert: options.certificate }),
-    ...(options.key === undefined ? {} : { key: options.key }),
-    ...(options.serverName === undefined ? {} : { servername: options.serverName }),
+    ...credentialOptions(options.credentials),
   };
 }

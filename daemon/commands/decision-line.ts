@@ -1,10 +1,11 @@
 import { type Decision, streamNames } from "../../sync/records.ts";
 import { redact } from "../../sync/redact.ts";
+import type { ActionLine } from "../act/action-line.ts";
 import type { PlacedDecision } from "../log-reader.ts";
 import { age, figure, iso, type Paint, safe } from "./format.ts";
 
 /** One line of `holdfast decisions --json`: times in ISO 8601, the place in the log, latencies in milliseconds. */
-export function decisionJson(placed: PlacedDecision): Record<string, unknown> {
+export function decisionJson(placed: PlacedDecision, actions: readonly ActionLine[] = []): Record<string, unknown> {
   const decision = redact(placed.decision).body;
   const [queue, infer, decide] = decision.latencyUs;
   return {
@@ -24,6 +25,7 @@ export function decisionJson(placed: PlacedDecision): Record<string, unknown> {
     model: decision.model ?? null,
     inputs: decision.inputs,
     ...(decision.fields === undefined ? {} : { fields: decision.fields }),
+    ...(decision.queries === undefined ? {} : { queries: decision.queries }),
     ...(decision.private === undefined ? {} : { private: decision.private }),
     ...(decision.window === undefined ? {} : { window: decision.window }),
     answer: decision.answer ?? null,
@@ -32,6 +34,7 @@ export function decisionJson(placed: PlacedDecision): Record<string, unknown> {
     ...(decision.reason === undefined ? {} : { reason: decision.reason }),
     samplingProbability: decision.samplingProbability ?? 1,
     latencyMs: { queue: queue / 1000, infer: infer / 1000, decide: decide / 1000 },
+    actions,
   };
 }
 

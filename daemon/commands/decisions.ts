@@ -46,9 +46,9 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
 async function decisions(options: Options, io: Io): Promise<number> {
   const log = new LogReader(dataDirectory(options, io));
   try {
-    const print = printer(options, io);
+    const print = printer(options, io, log);
     if (options.id !== undefined) {
-      print([await log.byId(options.id)]);
+      await print([await log.byId(options.id)]);
       return EXIT_DONE;
     }
     const filter: DecisionFilter = {
@@ -60,8 +60,8 @@ async function decisions(options: Options, io: Io): Promise<number> {
     };
     const isWhole = options.limit === undefined && (options.json === true || options.csv === true);
     let last = 0;
-    if (isWhole) for await (const batch of log.pages(filter)) last = print(batch) ?? last;
-    else last = print(await log.newest(filter, options.limit ?? SHOWN)) ?? 0;
+    if (isWhole) for await (const batch of log.pages(filter)) last = (await print(batch)) ?? last;
+    else last = (await print(await log.newest(filter, options.limit ?? SHOWN))) ?? 0;
     if (options.follow === true) await follow(log, { ...filter, untilMs: undefined }, last, print, io);
     return EXIT_DONE;
   } finally {
@@ -73,20 +73,22 @@ async function decisions(options: Options, io: Io): Promise<number> {
 async function follow(log: LogReader, filter: DecisionFilter, last: number, print: Print, io: Io): Promise<void> {
   let afterN = last;
   while (!io.stop.aborted) {
-    for await (const batch of log.pages({ ...filter, afterN })) afterN = print(batch) ?? afterN;
+    for await (const batch of log.pages({ ...filter, afterN })) afterN = (await print(batch)) ?? afterN;
     await pause(FOLLOW_MS, undefined, { signal: io.stop }).catch(() => undefined);
   }
 }
 
 /** Prints decisions; returns the log number of the last one, if there was one. */
-type Print = (batch: readonly PlacedDecision[]) => number | undefined;
+type Print = (batch: readonly PlacedDecision[]) => Promise<number | undefined>;
 
-function printer(options: Options, io: Io): Print {
+function printer(options: Options, io: Io, log: LogReader): Print {
   const paint = painter(io);
   let isFirst = true;
-  return (batch) => {
-    if (options.json === true) io.out(batch.map((one) => `${JSON.stringify(decisionJson(one))}\n`).join(""));
-    else if (options.csv === true)
+  return async (batch) => {
+    if (options.json === true) {
+      const actions = await log.actionsOf(batch.map((one) => one.decision.id));
+      io.out(batch.map((one) => `${JSON.stringify(decisionJson(one, actions.get(one.decision.id)))}\n`).join(""));
+    } else if (options.csv === true)
       io.out(`${isFirst ? `${csvHeader}\n` : ""}${batch.map((one) => `${decisionCsv(one)}\n`).join("")}`);
     else if (batch.length > 0 || isFirst) {
       const rows = batch.map((one) => decisionRow(one, Date.now(), paint));

@@ -4,6 +4,7 @@ import { EXIT_DONE } from "../errors.ts";
 import { type ExplainedPart, explainExpression, seenBy } from "../explain.ts";
 import { LogReader, type PlacedDecision } from "../log-reader.ts";
 import { pastAgent } from "../past.ts";
+import { actionLines } from "./action-text.ts";
 import { dataDirectory, type Where } from "./data.ts";
 import { decisionJson } from "./decision-line.ts";
 import { figure, type Paint, painter, safe, time } from "./format.ts";
@@ -17,7 +18,7 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
   void program
     .command("explain <id>")
     .description(
-      "why a decision came out as it did: inputs, each part of each condition with its value (reproduce runs it again)",
+      "why a decision came out as it did: inputs, each part of each condition with its value, each guard of its actions (reproduce runs it again)",
     )
     .option("--config <file>", "the gateway's file")
     .option("--data <directory>", "its data directory")
@@ -63,9 +64,12 @@ async function explain(id: string, options: Options, io: Io): Promise<number> {
         })),
       };
     });
+    const actions = (await log.actionsOf([decision.id])).get(decision.id) ?? [];
     if (options.json === true)
-      io.out(`${JSON.stringify({ ...decisionJson(shown), units: Object.fromEntries(units), explained: rules })}\n`);
-    else io.out(text(shown, rules, units, painter(io)));
+      io.out(
+        `${JSON.stringify({ ...decisionJson(shown, actions), units: Object.fromEntries(units), explained: rules })}\n`,
+      );
+    else io.out(`${text(shown, rules, units, painter(io))}${actionLines(actions, painter(io)).join("\n")}\n`);
     return EXIT_DONE;
   } finally {
     log.close();
@@ -93,6 +97,11 @@ function text(
   lines.push("", paint("inputs", "bold"));
   for (const [name, value] of Object.entries(decision.inputs))
     lines.push(`  ${name.padEnd(20)} ${figure(value)} ${units.get(name) ?? ""}`.trimEnd());
+  if (decision.queries !== undefined) {
+    lines.push("", paint("queries", "bold"));
+    for (const [name, value] of Object.entries(decision.queries))
+      lines.push(`  ${name.padEnd(20)} ${safe(JSON.stringify(value), 100)}`);
+  }
   if (decision.answer !== undefined) {
     lines.push("", paint("answer", "bold"));
     for (const [name, value] of Object.entries(decision.answer))

@@ -1,6 +1,17 @@
 import type { Status } from "../status.ts";
 import type { Paint } from "./format.ts";
 
+const WORDS: Readonly<Record<string, string>> = {
+  observe: "it decides and writes down, and acts on nothing.",
+  dryRun: "it goes the whole way, and leaves the tools out.",
+  approve: "it asks a person before it acts.",
+  auto: "it acts under its policy.",
+};
+
+function modeWords({ mode, latched }: Status): string {
+  return latched ? "it is stopped, and acts on nothing until somebody releases it." : (WORDS[mode] ?? "");
+}
+
 /** What a person sees when the daemon is up: what it does now, and what to try next. */
 export function greeting(status: Status, paint: Paint, named: { file: string; data: string | undefined }): string {
   const data = named.data === undefined || named.data === ".holdfast" ? "" : ` --data ${named.data}`;
@@ -16,7 +27,7 @@ export function greeting(status: Status, paint: Paint, named: { file: string; da
   const width = Math.max(...tries.map(([command]) => command.length));
   return [
     "",
-    `${paint("Holdfast is ready.", "bold")} Mode ${status.mode}: it decides and writes down, and acts on nothing.`,
+    `${paint("Holdfast is ready.", "bold")} Mode ${status.mode}: ${modeWords(status)}`,
     `  agents    ${agents.join(", ")}`,
     `  bus       ${status.bus.address}`,
     `  log       ${status.store.path}`,

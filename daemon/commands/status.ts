@@ -3,7 +3,7 @@ import { callDaemon } from "../api/control-client.ts";
 import { EXIT_DONE } from "../errors.ts";
 import type { Status } from "../status.ts";
 import { dataDirectory, type Where } from "./data.ts";
-import { bytes, count, duration, painter, table } from "./format.ts";
+import { bytes, count, duration, type Paint, painter, safe, table } from "./format.ts";
 import type { Io, RunVerb } from "./io.ts";
 
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
@@ -22,16 +22,22 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
       }),
     );
 
+function actionWords({ running, awaitingApproval, handoffs }: Status["actions"]): string {
+  return `${count(running)} under way, ${count(awaitingApproval)} waiting for approval, ${count(handoffs)} tasks for people`;
+}
+
 function statusText(status: Status, io: Io): string {
   const paint = painter(io);
   const { deliveries, passes, store } = status;
   const state = status.ready ? paint("ready", "green") : paint("starting", "yellow");
   const lines = [
     `${paint("Holdfast", "bold")} ${status.version}  ${state}, up ${duration(status.uptimeSeconds * 1000)}, mode ${status.mode}${status.latched ? paint(" LATCHED", "red") : ""}`,
+    ...latchLines(status, paint),
     `bus         ${status.bus.address} ${status.bus.connected ? "" : paint(`not connected: ${status.bus.reason ?? "?"}`, "red")}`,
     `generation  ${status.generation.id} (${status.generation.origin}), epoch ${status.epoch}`,
     `deliveries  ${count(deliveries.total)} = ${count(deliveries.accepted)} accepted + ${count(deliveries.duplicate)} duplicate + ${count(deliveries.late)} late + ${count(deliveries.invalid)} invalid + ${count(deliveries.coalesced)} coalesced + ${count(deliveries.shed)} shed + ${count(deliveries.queued)} queued`,
     `passes      ${count(passes.opened)} opened = ${count(passes.decided)} decided + ${count(passes.inFlight)} in flight`,
+    `actions     ${actionWords(status.actions)}`,
     `store       ${store.path}: ${count(store.records)} records, ${bytes(store.bytes)}, WAL ${bytes(store.walBytes)}${store.state === "ok" ? "" : paint(` ${store.state}: ${store.reason ?? ""}`, "red")}`,
   ];
   for (const gap of status.gaps.slice(-5)) lines.push(`gap         ${gap.from} to ${gap.to}: ${gap.reason}`);
@@ -80,4 +86,10 @@ function statusText(status: Status, io: Io): string {
     "no inference hosts",
   );
   return `${lines.join("\n")}\n\n${agents}\n${models}\n${hosts}`;
+}
+
+function latchLines({ latch }: Status, paint: Paint): string[] {
+  if (latch === null) return [];
+  const line = `latch       since ${latch.since} by ${safe(latch.by)}: ${safe(latch.why, 240)}`;
+  return [line, ...(latch.reason === undefined ? [] : [paint(`            ${safe(latch.reason, 240)}`, "red")])];
 }

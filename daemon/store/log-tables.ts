@@ -3,13 +3,14 @@ import type { Gap } from "../../sync/records.ts";
 import { createIds } from "../ids.ts";
 import { headsBody, rollupBody } from "./bodies.ts";
 import { Heads } from "./heads.ts";
-import type { Batch, Restored } from "./messages.ts";
+import type { Batch, Restored, RestoredActions } from "./messages.ts";
 import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
+import { ActionTable, actionById, openActionsIn } from "./tables/action.ts";
 import { ReadingTable, restoreReadings } from "./tables/reading.ts";
 import { RecordTable } from "./tables/record.ts";
 import { restoreSeen, SeenTable } from "./tables/seen.ts";
-import { agentsIn, checkpointsIn, metaIn, ruleStatesIn, StateTables } from "./tables/state.ts";
+import { agentsIn, checkpointsIn, limitsIn, metaIn, ruleStatesIn, StateTables } from "./tables/state.ts";
 import { StreamSizeTable } from "./tables/stream-size.ts";
 import { type EndedMinute, TallyTable } from "./tables/tally.ts";
 
@@ -20,6 +21,7 @@ export class LogTables {
   readonly tallies: TallyTable;
   readonly sizes: StreamSizeTable;
   readonly state: StateTables;
+  readonly actions: ActionTable;
   readonly #database: Database;
   readonly #readings: ReadingTable;
   readonly #seen: SeenTable;
@@ -36,6 +38,7 @@ export class LogTables {
     this.records = new RecordTable(database, this.heads, epoch, lastN);
     this.tallies = new TallyTable(database);
     this.state = new StateTables(database);
+    this.actions = new ActionTable(database);
     this.#readings = new ReadingTable(database);
     this.#seen = new SeenTable(database, rememberIds);
     this.#agents = this.#loadAgents();
@@ -105,6 +108,11 @@ export class LogTables {
     };
   }
 
+  restoredActions(ids: readonly string[]): RestoredActions {
+    const known = ids.filter((id) => actionById(this.#database, id) !== undefined);
+    return { open: openActionsIn(this.#database), limits: limitsIn(this.#database), known };
+  }
+
   totals(): Record<string, Record<string, number>> {
     const totals: Record<string, Record<string, number>> = {};
     for (const table of ["total", "tally"]) {
@@ -155,7 +163,9 @@ export class LogTables {
         const ended = this.tallies.endIfOver(agent, wallMs);
         if (ended !== undefined) this.writeRollups([ended], wallMs);
       }
-      const n = this.records.append(stream, kinds[at] as number, agent, ids[at] as string, wallMs, body);
+      const kind = kinds[at] as number;
+      const n = this.records.append(stream, kind, agent, ids[at] as string, wallMs, body);
+      if (ActionTable.isPart(kind)) this.actions.apply(kind, ids[at] as string, n, body);
       this.sizes.added(stream, body.length);
       if (agent !== 0) this.tallies.place(agent, n, wallMs);
     }

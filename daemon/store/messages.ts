@@ -47,6 +47,8 @@ export type Change =
       readonly rule: string;
       readonly state: string | null;
     }
+  /** What a limit, a breaker or an interlock remembers; null: nothing any more. */
+  | { readonly kind: "limit"; readonly scope: string; readonly state: string | null }
   | { readonly kind: "pruneReadings"; readonly agent: number; readonly beforeMs: number }
   | { readonly kind: "gap"; readonly fromMs: number; readonly toMs: number; readonly reason: string }
   | { readonly kind: "meta"; readonly name: string; readonly value: string };
@@ -127,6 +129,16 @@ export type ControlChange =
   | { readonly kind: "mode"; readonly scope: string; readonly mode: string }
   | { readonly kind: "meta"; readonly name: string; readonly value: string };
 
+/** One action with the lines that say where it stands. */
+export interface RestoredAction {
+  /** Its proposal, or its intent where nobody had to say yes. */
+  readonly first: string;
+  readonly intent: string | undefined;
+  /** Its newest outcome. */
+  readonly last: string | undefined;
+  readonly approvals: readonly string[];
+}
+
 /** Everything of earlier starts that the running daemon goes on with, in one piece. */
 export interface Restored {
   readonly agents: ReadonlyMap<string, number>;
@@ -144,6 +156,16 @@ export interface Restored {
   /** Oldest first; the newest `rememberIds` of all agents. */
   readonly seen: readonly SeenBlock[];
   readonly meta: Readonly<Record<string, string>>;
+}
+
+/** What earlier starts left of actions. */
+export interface RestoredActions {
+  /** Those of which more is to come, oldest first. */
+  readonly open: readonly RestoredAction[];
+  /** What limits, breakers and interlocks remember, by scope. */
+  readonly limits: Readonly<Record<string, string>>;
+  /** Of the actions that were asked about, those that the log knows. */
+  readonly known: readonly string[];
 }
 
 export type StoreCondition = "starting" | "open" | "full" | "stopped";
@@ -169,6 +191,7 @@ export type ToWriter =
   | Batch
   | ({ readonly kind: "minute" } & Moment)
   | { readonly kind: "restore"; readonly ask: number }
+  | { readonly kind: "restoreActions"; readonly ask: number; readonly ids: readonly string[] }
   | { readonly kind: "control"; readonly ask: number; readonly change: ControlChange | undefined }
   | { readonly kind: "figures"; readonly ask: number }
   | { readonly kind: "fault"; readonly full: boolean }

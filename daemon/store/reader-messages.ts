@@ -1,8 +1,10 @@
 import type { Gap } from "../../sync/records.ts";
 import type { StoreFailure } from "./errors.ts";
+import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";
+import type { ActionFilter } from "./tables/action.ts";
 
-export const readerProtocol = 1;
+export const readerProtocol = 2;
 
 export interface ReaderStart {
   readonly protocol: number;
@@ -17,6 +19,8 @@ export interface Questions {
   gaps: { ask: undefined; answer: Gap[] };
   totals: { ask: undefined; answer: Record<string, Record<string, number>> };
   counts: { ask: undefined; answer: Counts };
+  actions: { ask: ActionFilter; answer: RestoredAction[] };
+  actionsOf: { ask: readonly string[]; answer: RestoredAction[] };
 }
 
 export type Question = keyof Questions;

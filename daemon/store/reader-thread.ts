@@ -4,6 +4,7 @@ import { counts, epochs, gaps, type RecordFilter, recordById, recordPage, totals
 import { type FromReader, type Question, type ReaderStart, readerProtocol, type ToReader } from "./reader-messages.ts";
 import { recordsSchema } from "./schema.ts";
 import { openForReading, type ReadDatabase, translate } from "./sqlite-reader.ts";
+import { type ActionFilter, actionPage, actionsOfDecisions } from "./tables/action.ts";
 
 /** Each question is one short query: between two of them nothing of the database is held. */
 const answers: Record<Question, (database: ReadDatabase, value: never) => unknown> = {
@@ -13,6 +14,8 @@ const answers: Record<Question, (database: ReadDatabase, value: never) => unknow
   gaps: (database) => gaps(database),
   totals: (database) => totals(database),
   counts: (database) => counts(database),
+  actions: (database, filter: ActionFilter) => actionPage(database, filter),
+  actionsOf: (database, ids: readonly string[]) => actionsOfDecisions(database, ids),
 };
 
 const port = parentPort;

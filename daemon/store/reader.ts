@@ -2,8 +2,10 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Gap } from "../../sync/records.ts";
 import { fromFailure, StoreError } from "./errors.ts";
+import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";
 import { type FromReader, type Question, type Questions, type ReaderStart, readerProtocol } from "./reader-messages.ts";
+import type { ActionFilter } from "./tables/action.ts";
 
 const IDLE_MS = 60_000;
 
@@ -63,6 +65,15 @@ export class Reader {
 
   counts(): Promise<Counts> {
     return this.#ask("counts", undefined);
+  }
+
+  actions(filter: ActionFilter): Promise<RestoredAction[]> {
+    return this.#ask("actions", filter);
+  }
+
+  /** Actions of decisions that lie near each other in time. */
+  actionsOf(decisions: readonly string[]): Promise<RestoredAction[]> {
+    return this.#ask("actionsOf", decisions);
   }
 
   get isRunning(): boolean {

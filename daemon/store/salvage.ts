@@ -23,6 +23,7 @@ const SMALL_TABLES = [
   "reading",
   "seen",
   "ageMark",
+  "limitState",
 ] as const;
 
 export interface Salvaged {

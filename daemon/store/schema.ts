@@ -32,6 +32,15 @@ export const recordsSchema: Schema = {
         CREATE TABLE gap (n INTEGER PRIMARY KEY, fromMs INT NOT NULL, toMs INT NOT NULL, reason TEXT NOT NULL);
         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;`,
     },
+    {
+      to: 2,
+      sql: `
+        CREATE TABLE action (
+          id BLOB PRIMARY KEY, decision BLOB, n INT NOT NULL, intentN INT, lastN INT NOT NULL, approvals TEXT NOT NULL,
+          open INT NOT NULL) WITHOUT ROWID;
+        CREATE INDEX action_open ON action (id) WHERE open = 1;
+        CREATE TABLE limitState (scope TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;`,
+    },
   ],
 };
 

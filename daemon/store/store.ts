@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Gap } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import { StoreError } from "./errors.ts";
-import type { EpochInfo, Restored, StoreState, WriterFigures } from "./messages.ts";
+import type { EpochInfo, Restored, RestoredActions, StoreState, WriterFigures } from "./messages.ts";
 import { type NewRecord, OpenBatch, type Projection } from "./open-batch.ts";
 import { WriterLink, type WriterOptions } from "./writer-link.ts";
 
@@ -108,6 +108,16 @@ export class Store {
     else if (this.#delayTimer === undefined) this.#startDelay();
   }
 
+  /** Records that are all on disk or none: one transaction, together with what was projected in this turn. */
+  appendTogether(records: readonly NewRecord[]): void {
+    const open = this.#open;
+    for (const record of records) open.append(record);
+    this.#puts += 1;
+    this.#pendingRecords += records.length;
+    if (open.records >= BATCH_RECORDS || open.bytes >= BATCH_BYTES) this.#send(true);
+    else if (this.#delayTimer === undefined) this.#startDelay();
+  }
+
   project(change: Projection): void {
     const open = this.#open;
     open.project(change);
@@ -184,6 +194,11 @@ export class Store {
   /** What earlier starts left behind; asked once, before anything is put in. */
   restore(): Promise<Restored> {
     return this.#link.ask<Restored>({ kind: "restore" });
+  }
+
+  /** What earlier starts left of actions and their limits, and which of `ids` the log knows. */
+  restoreActions(ids: readonly string[]): Promise<RestoredActions> {
+    return this.#link.ask<RestoredActions>({ kind: "restoreActions", ids });
   }
 
   state(): StoreState {

@@ -39,7 +39,11 @@ export interface WriterEvents {
 }
 
 type Opened = Extract<FromWriter, { kind: "opened" }>;
-type Ask = { kind: "restore" } | { kind: "figures" } | { kind: "control"; change: ControlChange | undefined };
+type Ask =
+  | { kind: "restore" }
+  | { kind: "restoreActions"; ids: readonly string[] }
+  | { kind: "figures" }
+  | { kind: "control"; change: ControlChange | undefined };
 
 interface Waiting {
   resolve(value: unknown): void;

@@ -99,6 +99,7 @@ class WriterThread {
 
   #valueOf(writer: Writer, message: Extract<ToWriter, { ask: number }>): unknown {
     if (message.kind === "restore") return writer.tables.restored();
+    if (message.kind === "restoreActions") return writer.tables.restoredActions(message.ids);
     if (message.kind === "figures") return writer.figures();
     const { control } = writer.opening;
     if (message.change !== undefined) control.change(message.change);

@@ -83,6 +83,7 @@ export class Writer {
         if (gap !== undefined) this.#tables.state.addGap(gap.from, gap.to, gap.reason);
         this.#tables.write(0, "epochStart", start.wallMs, (recordId) => epochStartBody(recordId, this.#opening, start));
         recordHoles(this.#database, this.#tables, this.#opening.salvaged, start.wallMs);
+        if (this.#opening.salvaged !== undefined) this.#tables.actions.rebuild();
       });
     assertDurable(this.#database);
     crashpoint("epoch.after");
@@ -138,6 +139,7 @@ export class Writer {
         this.#tables.writeHeads("chainHead", moment.wallMs);
         this.#tables.sizes.write(this.lastN);
         this.#life.write(this.lastN);
+        this.#tables.actions.prune();
       });
       this.#headsAt = this.lastN;
       this.#position(moment.wallMs);

@@ -1,15 +1,29 @@
+import type { ActFigures } from "./act.ts";
 import type { RunFigures } from "./measure.ts";
 import { median } from "./statistics.ts";
 
-export const phases = ["flood", "paced", "prompt"] as const;
+/** Those of the last two are runs in which each message leads to an effect. */
+export const phases = ["flood", "paced", "prompt", "act-flood", "act"] as const;
 export type Phase = (typeof phases)[number];
+export type ActPhase = Extract<Phase, "act-flood" | "act">;
+export type DecidePhase = Exclude<Phase, ActPhase>;
+
+export function isActPhase(phase: Phase): phase is ActPhase {
+  return phase === "act" || phase === "act-flood";
+}
+
+type ActRuns = { readonly [phase in ActPhase]?: ActFigures };
 
 /** The runs of one round at one QoS; a phase that was not asked for is absent. */
 export interface Round {
   readonly qos: 0 | 1;
   readonly round: number;
-  readonly bare: { readonly flood?: RunFigures; readonly paced?: RunFigures };
-  readonly holdfast: { readonly flood?: RunFigures; readonly paced?: RunFigures; readonly prompt?: RunFigures };
+  readonly bare: ActRuns & { readonly flood?: RunFigures; readonly paced?: RunFigures };
+  readonly holdfast: ActRuns & {
+    readonly flood?: RunFigures;
+    readonly paced?: RunFigures;
+    readonly prompt?: RunFigures;
+  };
 }
 
 export interface Bar {
@@ -66,6 +80,12 @@ export const bars: readonly Bar[] = [
     limit: 1.2,
     best: "low",
     value: ({ bare, holdfast }) => ratio(holdfast.paced?.pssBytes, bare.paced?.pssBytes),
+  },
+  {
+    name: "100/s acting: p99 to the effect, times the ceiling",
+    limit: 2,
+    best: "low",
+    value: ({ bare, holdfast }) => ratio(holdfast.act?.p99Ms, bare.act?.p99Ms),
   },
 ];
 

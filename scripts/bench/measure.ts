@@ -1,27 +1,13 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  statSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
 import { startBroker } from "./broker.ts";
+import { lastRow, readCommits, writerThread } from "./commit-file.ts";
+import { TOPIC } from "./holdfast-config.ts";
 import type { BenchModel } from "./model.ts";
+import { folderBytes, inPlace, nowUs, type Place, sleep, startOutside } from "./place.ts";
 import { type CpuUse, cpuDifference, cpuUse, programCpuUs, programPssBytes, writtenBytes } from "./processes.ts";
-import { type Program, type ProgramName, startProgram, TOPIC } from "./program.ts";
+import { type Program, type ProgramName, startProgram } from "./program.ts";
 import type { PublisherOptions } from "./publisher.ts";
-import { type RowSummary, readCommits, readRows } from "./rows.ts";
+import { type RowSummary, readRows } from "./rows.ts";
 import { percentile } from "./statistics.ts";
 
 export interface RunOptions {
@@ -83,36 +69,17 @@ export const WARM_UP_SECONDS = 5;
 /** A program that writes nothing for so long will not write the rest. */
 const STALLED_MS = 5000;
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 /** One program, from an empty directory through all messages to its orderly end. */
-export async function measureRun(options: RunOptions): Promise<RunResult> {
-  // Notes go to memory, so that they are not counted among the bytes written to the disk.
-  const notes = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "holdfast-bench-"));
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
-  const started: Started[] = [];
-  try {
-    return await measureIn(options, notes, folder, started);
-  } finally {
-    for (const one of started) one.kill();
-    rmSync(notes, { recursive: true, force: true });
-    rmSync(folder, { recursive: true, force: true });
-  }
+export function measureRun(options: RunOptions): Promise<RunResult> {
+  return inPlace(options.profileFolder, (place) => measureIn(options, place));
 }
 
-/** What must not outlive a run that failed. */
-interface Started {
-  kill(): void;
-}
-
-async function measureIn(options: RunOptions, notes: string, folder: string, started: Started[]): Promise<RunResult> {
-  const commitsFile = join(notes, "commits");
-  const sentFile = join(notes, "sent");
-  if (options.profileFolder !== undefined) mkdirSync(options.profileFolder, { recursive: true });
-  const broker = await startBroker(folder, options.inFlight);
-  started.push(broker);
-  const program = await startProgram({ ...options, name: options.program, port: broker.port, folder, commitsFile });
-  started.push(program);
+async function measureIn(options: RunOptions, { folder, commitsFile, note, started }: Place): Promise<RunResult> {
+  const sentFile = note("sent");
+  const broker = started(await startBroker(folder, options.inFlight));
+  const program = started(
+    await startProgram({ ...options, name: options.program, acts: false, port: broker.port, folder, commitsFile }),
+  );
   const firstTimeMs = options.perSecond === 0 ? Date.now() - options.count : Date.now();
   const before = {
     cpu: cpuUse(program.pid, undefined),
@@ -121,15 +88,9 @@ async function measureIn(options: RunOptions, notes: string, folder: string, sta
     rows: lastRow(commitsFile),
     brokerUs: programCpuUs(broker.pid),
   };
-  const publisher = startPublisher({
-    ...options,
-    port: broker.port,
-    topic: TOPIC,
-    fields: options.model.features.map((feature) => feature.name),
-    firstTimeMs,
-    sentFile,
-  });
-  started.push(publisher);
+  const fields = options.model.features.map((feature) => feature.name);
+  const asked: PublisherOptions = { ...options, port: broker.port, topic: TOPIC, fields, firstTimeMs, sentFile };
+  const publisher = started(startOutside<Published>("publisher", asked));
   const watched = await watchRun(options, program, commitsFile, before.rows + options.count, publisher.isDone);
   const published = await publisher.done;
   const seconds = (watched.endedUs - published.startedUs) / 1e6;
@@ -184,7 +145,6 @@ async function watchRun(
   wantedRow: number,
   isDone: () => boolean,
 ): Promise<Watched> {
-  const nowUs = (): number => Number(process.hrtime.bigint() / 1000n);
   const startedUs = nowUs();
   let warm: { atUs: number; cpuUs: number } | undefined;
   let cores = Number.NaN;
@@ -218,46 +178,6 @@ interface Published {
   readonly cpuUs: number;
 }
 
-function startPublisher(options: PublisherOptions): Started & { done: Promise<Published>; isDone: () => boolean } {
-  const child = spawn(
-    process.execPath,
-    [fileURLToPath(new URL("./publisher.js", import.meta.url)), JSON.stringify(options)],
-    {
-      stdio: ["ignore", "pipe", "inherit"],
-    },
-  );
-  let last: Published | undefined;
-  createInterface({ input: child.stdout }).on("line", (text) => {
-    const line = JSON.parse(text) as Published & { event: string };
-    if (line.event === "done") last = line;
-  });
-  let hasEnded = false;
-  const done = once(child, "close").then(() => {
-    hasEnded = true;
-    if (last === undefined) throw new Error("the publisher failed");
-    return last;
-  });
-  // Nobody listens any more when the program under test failed first.
-  done.catch(() => {});
-  return { done, isDone: () => hasEnded || last !== undefined, kill: () => void child.kill("SIGKILL") };
-}
-
-/** The newest durable row, as far as the clock has written it out. */
-function lastRow(commitsFile: string): number {
-  if (!existsSync(commitsFile)) return 0;
-  const size = statSync(commitsFile).size & ~15;
-  if (size === 0) return 0;
-  const pair = new Float64Array(2);
-  const file = openSync(commitsFile, "r");
-  readSync(file, pair, 0, 16, size - 16);
-  closeSync(file);
-  return pair[0] as number;
-}
-
-function writerThread(commitsFile: string): string | undefined {
-  return existsSync(`${commitsFile}.thread`) ? readFileSync(`${commitsFile}.thread`, "latin1") : undefined;
-}
-
 function durableRate(durableUs: Float64Array): number {
   const times = durableUs.filter((time) => time > 0).sort();
   const first = times[0] as number;
@@ -266,14 +186,15 @@ function durableRate(durableUs: Float64Array): number {
   return (counted * 1e6) / ((times.at(-1) as number) - first);
 }
 
-function latencies(
+/** From the sending of each message to what came of it; those of which nothing came are left out. */
+export function latencies(
   sentUs: Float64Array,
-  durableUs: Float64Array,
+  endUs: Float64Array,
   skip: number,
 ): Pick<RunFigures, "p50Ms" | "p99Ms" | "p999Ms" | "maxMs"> {
   const all: number[] = [];
-  for (let at = skip; at < durableUs.length; at++) {
-    if (durableUs[at] !== 0) all.push(((durableUs[at] as number) - (sentUs[at] as number)) / 1000);
+  for (let at = skip; at < endUs.length; at++) {
+    if (endUs[at] !== 0) all.push(((endUs[at] as number) - (sentUs[at] as number)) / 1000);
   }
   const sorted = Float64Array.from(all).sort();
   return {
@@ -282,13 +203,4 @@ function latencies(
     p999Ms: percentile(sorted, 0.999),
     maxMs: percentile(sorted, 1),
   };
-}
-
-function folderBytes(folder: string): number {
-  let sum = 0;
-  for (const name of readdirSync(folder)) {
-    const entry = statSync(join(folder, name));
-    if (entry.isFile()) sum += entry.size;
-  }
-  return sum;
 }

@@ -5,17 +5,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { BareOptions } from "./bare/main.ts";
-import type { BenchModel } from "./model.ts";
+import { type HoldfastSetup, holdfastConfig, TOPIC } from "./holdfast-config.ts";
+import { HIGH } from "./templates.ts";
 
 export type ProgramName = "bare" | "holdfast";
-export const TOPIC = "bench/telemetry";
 
-export interface ProgramOptions {
+export interface ProgramOptions extends HoldfastSetup {
   readonly name: ProgramName;
-  readonly port: number;
-  readonly qos: 0 | 1;
-  readonly commitDelayMs: number;
-  readonly model: BenchModel;
   /** Empty; holds the databases. */
   readonly folder: string;
   /** Where the commit clock writes. */
@@ -92,6 +88,7 @@ function bareArguments(options: ProgramOptions, dataFolder: string): string[] {
     model: join(options.model.folder, "model.onnx"),
     database: join(dataFolder, "records.db"),
     fields: options.model.features.map((feature) => feature.name),
+    ...(options.acts ? { openFrom: HIGH } : {}),
   };
   return [compiled("./bare/main.js"), JSON.stringify(bare)];
 }
@@ -110,35 +107,4 @@ function holdfastArguments(options: ProgramOptions, dataFolder: string): string[
     "--data",
     dataFolder,
   ];
-}
-
-/** Everything on: JSON is YAML too. */
-function holdfastConfig(options: ProgramOptions): unknown {
-  const { model, qos } = options;
-  const fields = Object.fromEntries(
-    model.features.map(({ name, unit }) => [name, { path: name, ...(unit === undefined ? {} : { unit }) }]),
-  );
-  const source = {
-    kind: "mqtt",
-    topic: TOPIC,
-    key: { path: "key" },
-    qos,
-    timestamp: { path: "ts", unit: "ms" },
-    fields,
-  };
-  return {
-    schemaVersion: 1,
-    device: { name: "bench" },
-    bus: { kind: "external", url: `mqtt://127.0.0.1:${options.port}` },
-    store: { commitDelayMs: options.commitDelayMs, maxBytes: 8 * 1024 ** 3 },
-    agents: {
-      bench: {
-        sources: [source],
-        model: model.name,
-        rules: [{ id: "anomalous", when: `answer.${model.output} > ${model.threshold}` }],
-        record: { quiet: "all" },
-      },
-    },
-    models: { [model.name]: { directory: model.folder } },
-  };
 }

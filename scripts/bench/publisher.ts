@@ -3,7 +3,8 @@
 import { once } from "node:events";
 import { appendFileSync } from "node:fs";
 import { connect } from "node:net";
-import { AckCounter, connectPacket, type PublishTemplate, publishTemplate, writePublish } from "./packets.ts";
+import { AckCounter, connectPacket, type PublishTemplate, writePublish } from "./packets.ts";
+import { makeTemplates, VARIANTS } from "./templates.ts";
 
 export interface PublisherOptions {
   readonly port: number;
@@ -23,28 +24,9 @@ export interface PublisherOptions {
 }
 
 const options = JSON.parse(process.argv[2] as string) as PublisherOptions;
-const VARIANTS = 1024;
 const CHUNK = 64;
 
-/** Readings of about 3 to 5 significant digits that wander around a middle, the same in every run. */
-function makeTemplates(): PublishTemplate[] {
-  let seed = 12345;
-  const random = (): number => {
-    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
-    return seed / 2 ** 32;
-  };
-  const made: PublishTemplate[] = [];
-  for (let at = 0; at < VARIANTS; at++) {
-    const key = `pump-${String(at % options.keys).padStart(2, "0")}`;
-    const values = options.fields.map((_, field) =>
-      Number((20 + field + 6 * (random() + random() + random() - 1.5)).toPrecision(3 + (field % 3))),
-    );
-    made.push(publishTemplate(options.topic, options.qos, key, options.fields, values));
-  }
-  return made;
-}
-
-const templates = makeTemplates();
+const templates = makeTemplates(options);
 const largest = Math.max(...templates.map((template) => template.bytes.length));
 const acks = new AckCounter();
 const socket = connect(options.port, "127.0.0.1");

@@ -1,4 +1,5 @@
-import { type Phase, phases, type Round, type Verdict } from "./bars.ts";
+import type { ActFigures } from "./act.ts";
+import type { ActPhase, DecidePhase, Phase, Round, Verdict } from "./bars.ts";
 import type { RunFigures } from "./measure.ts";
 import type { ProgramName } from "./program.ts";
 import { median } from "./statistics.ts";
@@ -8,13 +9,13 @@ const figure = (value: number, digits = 0): string =>
     ? value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits })
     : "-";
 
-interface Column {
+interface Column<Run> {
   readonly title: string;
   readonly digits: number;
-  readonly value: (run: RunFigures) => number;
+  readonly value: (run: Run) => number;
 }
 
-const floodColumns: readonly Column[] = [
+const floodColumns: readonly Column<RunFigures>[] = [
   { title: "decisions/s", digits: 0, value: (run) => run.perSecond },
   { title: "CPU µs", digits: 1, value: (run) => run.cpuUsPerDecision },
   { title: "main", digits: 1, value: (run) => run.stagesUsPerDecision.main },
@@ -27,7 +28,7 @@ const floodColumns: readonly Column[] = [
   { title: "lost", digits: 0, value: (run) => run.lost },
 ];
 
-const evenColumns: readonly Column[] = [
+const evenColumns: readonly Column<RunFigures>[] = [
   { title: "p50 ms", digits: 2, value: (run) => run.p50Ms },
   { title: "p99 ms", digits: 2, value: (run) => run.p99Ms },
   { title: "p99.9 ms", digits: 2, value: (run) => run.p999Ms },
@@ -40,22 +41,60 @@ const evenColumns: readonly Column[] = [
   { title: "lost", digits: 0, value: (run) => run.lost },
 ];
 
+const actFloodColumns: readonly Column<ActFigures>[] = [
+  { title: "actions/s", digits: 0, value: (run) => run.perSecond },
+  { title: "CPU µs", digits: 0, value: (run) => run.cpuUsPerAction },
+  { title: "main", digits: 0, value: (run) => run.stagesUsPerAction.main },
+  { title: "writer", digits: 0, value: (run) => run.stagesUsPerAction.writer },
+  { title: "host", digits: 0, value: (run) => run.stagesUsPerAction.host },
+  { title: "other", digits: 0, value: (run) => run.stagesUsPerAction.other },
+  { title: "commits each", digits: 3, value: (run) => run.commitsPerAction },
+  { title: "written B", digits: 0, value: (run) => run.writtenBytesPerAction },
+  { title: "kept B", digits: 0, value: (run) => run.keptBytesPerAction },
+  { title: "verified", digits: 0, value: (run) => run.verified },
+  { title: "lost", digits: 0, value: (run) => run.lost },
+  { title: "twice", digits: 0, value: (run) => run.twice },
+];
+
+const actColumns: readonly Column<ActFigures>[] = [
+  { title: "p50 ms", digits: 2, value: (run) => run.p50Ms },
+  { title: "p99 ms", digits: 2, value: (run) => run.p99Ms },
+  { title: "p99.9 ms", digits: 2, value: (run) => run.p999Ms },
+  ...actFloodColumns.slice(1),
+];
+
 /** Medians of all rounds, a table for each way of sending. */
 export function figuresText(rounds: readonly Round[]): string {
-  const flood = tableOf(rounds, floodColumns, ["flood"]);
-  const even = tableOf(rounds, evenColumns, ["paced", "prompt"]);
-  const parts = ["Flood (CPU and bytes are for each decision)", flood, "1,000 messages a second", even];
-  return parts.filter((_, at) => (at < 2 ? flood !== "" : even !== "")).join("\n\n");
+  const parts: [title: string, table: string][] = [
+    ["Flood (CPU and bytes are for each decision)", tableOf(rounds, floodColumns, ["flood"], decideRun)],
+    ["1,000 messages a second", tableOf(rounds, evenColumns, ["paced", "prompt"], decideRun)],
+    [
+      "Flood in which each message leads to an effect (CPU and bytes are for each effect)",
+      tableOf(rounds, actFloodColumns, ["act-flood"], actRun),
+    ],
+    ["100 effects a second, from message to effect", tableOf(rounds, actColumns, ["act"], actRun)],
+  ];
+  return parts
+    .filter(([, table]) => table !== "")
+    .flat()
+    .join("\n\n");
 }
 
-function tableOf(rounds: readonly Round[], columns: readonly Column[], shown: readonly Phase[]): string {
+type RunOf<Run, Shown> = (round: Round, program: ProgramName, phase: Shown) => Run | undefined;
+
+function tableOf<Run, Shown extends Phase>(
+  rounds: readonly Round[],
+  columns: readonly Column<Run>[],
+  shown: readonly Shown[],
+  runOf: RunOf<Run, Shown>,
+): string {
   const lines: string[][] = [];
   for (const qos of [0, 1] as const) {
     for (const program of ["bare", "holdfast"] as const) {
-      for (const phase of phases.filter((name) => shown.includes(name))) {
+      for (const phase of shown) {
         const runs = rounds.filter((round) => round.qos === qos).flatMap((round) => runOf(round, program, phase) ?? []);
         if (runs.length === 0) continue;
-        const name = `QoS ${qos} ${program}${program === "holdfast" && phase !== "flood" ? ` ${phase}` : ""}`;
+        const name = `QoS ${qos} ${program}${program === "holdfast" && shown.length > 1 ? ` ${phase}` : ""}`;
         lines.push([name, ...columns.map(({ value, digits }) => figure(median(runs.map(value)), digits))]);
       }
     }
@@ -63,10 +102,12 @@ function tableOf(rounds: readonly Round[], columns: readonly Column[], shown: re
   return lines.length === 0 ? "" : markdown(["", ...columns.map((column) => column.title)], lines);
 }
 
-function runOf(round: Round, program: ProgramName, phase: Phase): RunFigures | undefined {
+const decideRun: RunOf<RunFigures, DecidePhase> = (round, program, phase) => {
   if (program === "holdfast") return round.holdfast[phase];
   return phase === "prompt" ? undefined : round.bare[phase];
-}
+};
+
+const actRun: RunOf<ActFigures, ActPhase> = (round, program, phase) => round[program][phase];
 
 /** Every bar with the ratio of each round. */
 export function barsText(verdicts: readonly Verdict[]): string {
@@ -90,4 +131,44 @@ function markdown(head: readonly string[], lines: readonly (readonly string[])[]
     `| ${cells.map((cell, at) => (isText[at] ? cell.padEnd(widths[at] as number) : cell.padStart(widths[at] as number))).join(" | ")} |`;
   const rule = `|${widths.map((width, at) => (isText[at] ? `:${"-".repeat(width + 1)}` : `${"-".repeat(width + 1)}:`)).join("|")}|`;
   return [row(head), rule, ...lines.map(row)].join("\n");
+}
+
+/** One run in one line. */
+export function stepText(round: number, qos: 0 | 1, phase: Phase, run: RunFigures | ActFigures): string {
+  const text = isActRun(run) ? actText(phase, run) : decideText(phase, run);
+  const flaws = flawsOf(run)
+    .filter(([count]) => count > 0)
+    .map(([count, what]) => `${count} ${what}`);
+  return `round ${round} QoS ${qos} ${run.program} ${phase}: ${text}${flaws.length > 0 ? ` (${flaws.join(", ")})` : ""}`;
+}
+
+function isActRun(run: RunFigures | ActFigures): run is ActFigures {
+  return "effects" in run;
+}
+
+function decideText(phase: Phase, run: RunFigures): string {
+  return phase === "flood"
+    ? `${Math.round(run.perSecond)} decisions/s, ${run.cpuUsPerDecision.toFixed(1)} µs CPU each`
+    : `p50 ${run.p50Ms.toFixed(2)} ms, p99 ${run.p99Ms.toFixed(2)} ms, ${(100 * run.cores).toFixed(1)} % CPU, ${Math.round(run.pssBytes / 1e6)} MB`;
+}
+
+function actText(phase: Phase, run: ActFigures): string {
+  const verified = run.program === "bare" ? "" : `, ${run.verified} verified`;
+  return phase === "act-flood"
+    ? `${Math.round(run.perSecond)} actions/s, ${run.cpuUsPerAction.toFixed(0)} µs CPU each${verified}`
+    : `p50 ${run.p50Ms.toFixed(2)} ms, p99 ${run.p99Ms.toFixed(2)} ms, ${run.cpuUsPerAction.toFixed(0)} µs CPU each${verified}`;
+}
+
+function flawsOf(run: RunFigures | ActFigures): [count: number, what: string][] {
+  if (!isActRun(run))
+    return [
+      [run.lost, "messages without a decision"],
+      [run.twice, "decisions more than messages"],
+      [run.unanswered, "decisions without the model's answer"],
+    ];
+  return [
+    [run.lost, "messages without an effect"],
+    [run.twice, "effects more than messages"],
+    ...Object.entries(run.otherEnds).map(([state, count]): [number, string] => [count, state]),
+  ];
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 
 /** What the log says about the messages of a run, found by the time that names each message. */
@@ -11,14 +10,6 @@ export interface RowSummary {
   readonly unanswered: number;
   /** Monotonic microseconds at which the row of message i was durable; 0 without a row. */
   readonly durableUs: Float64Array;
-}
-
-/** Reads the commits that the clock noted: pairs of newest row and time. */
-export function readCommits(file: string): Float64Array {
-  const bytes = readFileSync(file);
-  return new Float64Array(
-    bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + (bytes.byteLength & ~15)) as ArrayBuffer,
-  );
 }
 
 /** Joins the rows with the commits that made them durable. */
@@ -53,4 +44,18 @@ function timeOf(body: string): number {
     if (at >= 0) return Number.parseInt(body.slice(at + name.length, at + name.length + 13), 10);
   }
   return Number.NaN;
+}
+
+/** How the actions of a run ended, by the state of each one's last record. */
+export function readEnds(database: string): Record<string, number> {
+  const file = new Sqlite(database, { readonly: true });
+  const rows = file
+    .prepare(
+      `SELECT json_extract(body, '$.state') AS state, count(*) AS n FROM record
+       WHERE json_extract(body, '$.kind') = 'outcome' AND json_extract(body, '$.final') GROUP BY state`,
+    )
+    .raw()
+    .all() as [string, number][];
+  file.close();
+  return Object.fromEntries(rows);
 }

@@ -126,8 +126,8 @@ export interface Mosquitto {
 }
 
 /** Debian's mosquitto on a free port of loopback, with sessions kept in memory. */
-export async function startMosquitto(folder: string, inFlight = 20): Promise<Mosquitto> {
-  const port = await freePort();
+export async function startMosquitto(folder: string, inFlight = 20, at?: number): Promise<Mosquitto> {
+  const port = at ?? (await freePort());
   const file = join(folder, "mosquitto.conf");
   writeFileSync(
     file,
@@ -143,6 +143,7 @@ export async function startMosquitto(folder: string, inFlight = 20): Promise<Mos
     port,
     child,
     stop: async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, "exit");
       child.kill("SIGTERM");
       await gone;

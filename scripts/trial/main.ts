@@ -10,6 +10,8 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   keys: () => import("./keys.ts"),
   disk: () => import("./disk.ts"),
   damage: () => import("./damage.ts"),
+  replay: () => import("./replay.ts"),
+  act: () => import("./act.ts"),
   tamper: () => import("./tamper.ts"),
 };
 

@@ -20,12 +20,14 @@ export class SmallDisk {
   readonly kind: "ext4" | "tmpfs";
   readonly #balloon: string;
 
-  constructor(parent: string, megabytes: number) {
+  /** `kind`: tmpfs where it has to be fast and only processes die, not machines. */
+  constructor(parent: string, megabytes: number, kind: "ext4" | "tmpfs" = "ext4") {
     this.folder = join(parent, "disk");
     this.#balloon = join(this.folder, "other-data");
     mkdirSync(this.folder);
     const image = join(parent, "disk.img");
     try {
+      if (kind === "tmpfs") throw new Error("no file is needed");
       writeFileSync(image, "");
       truncateSync(image, megabytes * 1_048_576);
       execFileSync("mkfs.ext4", ["-q", "-m", "0", image], { stdio: "ignore" });

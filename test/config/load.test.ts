@@ -112,6 +112,44 @@ describe("conf.d", () => {
     ]);
   });
 
+  it("puts cases of the policy after each other, each with its own place", () => {
+    const tool = "tools:\n  tell: { kind: notify }\n";
+    const file = written({
+      "holdfast.yaml": `${tool}policyTests:\n  - { action: { tool: tell }, expect: permit }\n`,
+      "conf.d/more.yaml": "policyTests:\n  - { action: { tool: tell }, expect: deny }\n",
+    });
+    const all = loaded(loadConfig({ file, environment }));
+    expect(all.config.generation.policyTests.map((one) => one.expect)).toEqual(["permit", "deny"]);
+    expect(all.locate(["policyTests", 0, "expect"])).toEqual({ file, line: 4, column: 39 });
+    expect(all.locate(["policyTests", 1, "expect"])).toEqual({
+      file: join(dirname(file), "conf.d/more.yaml"),
+      line: 2,
+      column: 39,
+    });
+  });
+
+  it("puts a candidate policy in place of all others, with mistakes at their place in it", () => {
+    const file = written({
+      "holdfast.yaml":
+        "tools:\n  tell: { kind: notify }\npolicy: [{ id: one, effect: forbid }]\npolicyTests: [{ action: { tool: tell }, expect: forbid }]\n",
+      "conf.d/more.yaml": "policy: [{ id: two, effect: forbid }]\n",
+      "new.yaml": "policy:\n  - { id: new, effect: permit }\n",
+      "bad.yaml": "policy:\n  - { id: new, effect: permit, tools: [tel] }\n",
+      "more.yaml": "policy: []\ntools: {}\n",
+    });
+    const candidate = (name: string) => loadConfig({ file, environment, policyFile: join(dirname(file), name) });
+    const { policy, policyTests } = loaded(candidate("new.yaml")).config.generation;
+    expect(policy.map((rule) => rule.id)).toEqual(["new"]);
+    expect(policyTests).toHaveLength(1);
+    expect(problemsOf(candidate("bad.yaml"))).toMatchObject([
+      { file: join(dirname(file), "bad.yaml"), line: 2, column: 40, message: 'there is no tool "tel"' },
+    ]);
+    expect(problemsOf(candidate("more.yaml"))).toMatchObject([
+      { file: join(dirname(file), "more.yaml"), line: 2, column: 1, message: 'a file of policy has no "tools"' },
+    ]);
+    expect(problemsOf(candidate("none.yaml"))).toMatchObject([{ message: "the file does not exist" }]);
+  });
+
   it("tells a mistake in the file that has it", () => {
     const file = written({
       "holdfast.yaml": "store: { maxBytes: 10000000 }\n",

@@ -5,14 +5,21 @@ import { importsOf, packageOf, read, type SourceFile, sources } from "./sources.
 const PLACES: Readonly<Record<string, readonly string[]>> = {
   "onnxruntime-node": ["models/host/session.ts"],
   aedes: ["daemon/bus/embedded.ts"],
-  // A client of the site's broker, and the short-lived one with which `feed` publishes.
-  mqtt: ["daemon/bus/external.ts", "daemon/bus/publisher.ts"],
+  // Clients of the site's broker for what sensors say and for commands, the short-lived one with which `feed` publishes,
+  // and the simulated plant's.
+  mqtt: [
+    "daemon/bus/external.ts",
+    "daemon/bus/command-connection.ts",
+    "daemon/bus/publisher.ts",
+    "daemon/simulate/plant-bus.ts",
+  ],
   "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts"],
   "@bufbuild/cel": ["daemon/expressions.ts"],
   yaml: ["config/load.ts"],
   "node-cron": ["daemon/sources/schedule.ts"],
   "csv-parse": ["daemon/csv.ts"],
   pino: ["daemon/log.ts"],
+  nodemailer: ["daemon/act/tools/mail.ts"],
   commander: ["daemon/commands/"],
   // Reads what an ONNX file says of itself.
   "@bufbuild/protobuf": ["models/onnx-file.ts"],

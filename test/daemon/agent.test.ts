@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Agent, type AgentDeps, type AgentSpec } from "../../daemon/agent.ts";
+import { Agent, type AgentDeps, type AgentSpec, type Questions } from "../../daemon/agent.ts";
 import { Dedupe } from "../../daemon/dedupe.ts";
 import type { Delivery, Settled } from "../../daemon/delivery.ts";
 import { Ledger } from "../../daemon/ledger.ts";
@@ -7,7 +7,7 @@ import type { Pass } from "../../daemon/pass.ts";
 import { Watch } from "../../daemon/watch.ts";
 
 /** An agent whose answers come when the test says so, and what reached the log in which order. */
-function agentWithSlowModel(opensOnEvent = true) {
+function agentWithSlowModel(opensOnEvent = true, questions?: Questions) {
   const log: string[] = [];
   const waiting: Pass[] = [];
   const counted: string[] = [];
@@ -33,6 +33,7 @@ function agentWithSlowModel(opensOnEvent = true) {
     recorder: { decide: (pass: Pass) => log.push(`decision ${pass.eventId}`), heard: () => undefined },
     watch: new Watch(),
     room: () => 2 - waiting.length,
+    questions,
     onRoom: () => undefined,
   };
   const spec = { name: "a", opensOnEvent, journaled: true, deadlineMs: 1000, fields: [], model: {} };
@@ -96,4 +97,24 @@ test("passes that time opens wait for room rather than being too many at once", 
   for (const pass of waiting.splice(0)) pass.settle(answer);
   await new Promise((resolve) => setImmediate(resolve));
   expect(waiting.map((pass) => pass.key)).toEqual(["e", "c"]);
+});
+
+test("an agent that asks does so before its model runs, and decides when the questions let the pass go", () => {
+  const order: string[] = [];
+  const held: (() => void)[] = [];
+  const questions: Questions = {
+    onReady: () => undefined,
+    ask: (pass) => void order.push(`asks for ${pass.eventId}, ${waiting.length} at the model`),
+    settled: (pass, result) => void held.push(() => questions.onReady(pass, result)),
+  };
+  const { agent, ledger, log, waiting } = agentWithSlowModel(true, questions);
+  questions.onReady = (pass, result) => agent.settled(pass, result);
+  agent.accept(delivery("m1"));
+  expect(order).toEqual(["asks for m1, 0 at the model"]);
+  waiting[0]?.settle(answer);
+  expect(log).toEqual([]);
+  expect(ledger.passes()).toMatchObject({ opened: 1, inFlight: 1 });
+  held[0]?.();
+  expect(log).toEqual(["reading m1", "seen m1", "decision m1"]);
+  expect(ledger.passes()).toMatchObject({ opened: 1, inFlight: 0 });
 });

@@ -95,3 +95,11 @@ test("a fallback says its source and reason, a sampled pass its probability, a b
   expect(read).toMatchObject({ source: "fallback", reason: "timeout", samplingProbability: 0.25, batch: 7, rules: [] });
   expect(read.answer).toBeUndefined();
 });
+
+test("what was answered to questions stands in the line as it was", () => {
+  const queries = { tariff: { price: 0.31, hours: [6, 9] }, on: true, none: null };
+  const body = decisionWriter(form)({ ...line, queries: JSON.stringify(queries) });
+  expect(decisionSchema.safeParse(JSON.parse(body)).success).toBe(true);
+  expect(readDecision(body).queries).toEqual(queries);
+  expect(readDecision(decisionWriter(form)(line)).queries).toBeUndefined();
+});

@@ -73,3 +73,19 @@ test("sees the rule's own past as it was", () => {
 test("explains what can no longer be read by saying nothing", () => {
   expect(lines("answer.score >")).toEqual([]);
 });
+
+test("shows what was answered to questions, and hides it where it is private", () => {
+  const asking = { ...declarations, queries: ["tariff", "who"] };
+  const answered = { ...decision, queries: { tariff: { price: 0.31 }, who: "maria" } };
+  const seen = seenBy("stop", answered, asking);
+  const parts = explainExpression("query.tariff.price > 0.3 && query.who == 'maria'", asking, seen, ["who"]);
+  expect(parts.map(({ text, value, error }) => [text, value ?? error])).toEqual([
+    ['query.tariff.price > 0.3 && query.who == "maria"', "(private)"],
+    ["query.tariff.price > 0.3", true],
+    ["query.tariff.price", 0.31],
+    ['query.who == "maria"', "(private)"],
+    ["query.who", "(private)"],
+  ]);
+  const unasked = explainExpression("has(query.tariff.price)", asking, seenBy("stop", decision, asking));
+  expect(unasked[0]?.value).toBe(false);
+});

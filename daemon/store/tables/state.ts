@@ -11,6 +11,8 @@ export class StateTables {
   readonly #keyRulesGone: Statement;
   readonly #gap: Statement;
   readonly #meta: Statement;
+  readonly #limit: Statement;
+  readonly #limitGone: Statement;
 
   constructor(database: Database) {
     this.#agent = database.prepare("INSERT OR IGNORE INTO agent VALUES (?, ?)");
@@ -23,6 +25,8 @@ export class StateTables {
     this.#keyRulesGone = database.prepare("DELETE FROM ruleState WHERE agent = ? AND key = ?");
     this.#gap = database.prepare("INSERT INTO gap (fromMs, toMs, reason) VALUES (?, ?, ?)");
     this.#meta = database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)");
+    this.#limit = database.prepare("INSERT OR REPLACE INTO limitState VALUES (?, ?)");
+    this.#limitGone = database.prepare("DELETE FROM limitState WHERE scope = ?");
   }
 
   apply(change: Exclude<Change, { kind: "pruneReadings" }>): void {
@@ -40,6 +44,10 @@ export class StateTables {
       case "ruleState":
         if (change.state === null) this.#ruleGone.run(change.agent, change.key, change.rule);
         else this.#rule.run(change.agent, change.key, change.rule, change.state);
+        break;
+      case "limit":
+        if (change.state === null) this.#limitGone.run(change.scope);
+        else this.#limit.run(change.scope, change.state);
         break;
       case "gap":
         this.addGap(change.fromMs, change.toMs, change.reason);
@@ -66,6 +74,10 @@ export function agentsIn(database: Database): [string, number][] {
 export function metaIn(database: Database): Record<string, string> {
   const rows = database.prepare("SELECT name, value FROM meta").all() as { name: string; value: string }[];
   return Object.fromEntries(rows.map((row) => [row.name, row.value]));
+}
+
+export function limitsIn(database: Database): Record<string, string> {
+  return Object.fromEntries(database.prepare("SELECT scope, state FROM limitState").raw().all() as [string, string][]);
 }
 
 export function checkpointsIn(database: Database): Restored["checkpoints"] {

@@ -20,6 +20,8 @@ export interface BareOptions {
   readonly model: string;
   readonly database: string;
   readonly fields: readonly string[];
+  /** Each message has an effect: when its row is durable, a command is published; true from this reading on. */
+  readonly openFrom?: number | undefined;
 }
 
 const options = JSON.parse(process.argv[2] as string) as BareOptions;
@@ -34,12 +36,18 @@ const host = spawn(
   },
 );
 const pipe = host.stdio[3] as Duplex;
-const writer = new Worker(new URL("./writer.js", import.meta.url), { workerData: options.database });
+const { openFrom } = options;
+const writer = new Worker(new URL("./writer.js", import.meta.url), {
+  workerData: { path: options.database, tells: openFrom !== undefined },
+});
 
 let waiting: Event[] = [];
 let isFlushDue = false;
 /** Frames at the host, in order. */
 const atHost: { events: Event[]; rows: number[][] }[] = [];
+
+/** Batches at the writer, in order; only where something is done about them. */
+const atWriter: Event[][] = [];
 
 function flush(): void {
   isFlushDue = false;
@@ -73,6 +81,7 @@ const reader = new FrameReader(1, (scores) => {
     times.push(event.ts);
     bodies.push(JSON.stringify({ key: event.key, time: event.ts, inputs: rows[at], answer: scores[at] }));
   }
+  if (openFrom !== undefined) atWriter.push(events);
   writer.postMessage({ times, bodies });
 });
 pipe.on("data", (chunk: Buffer) => reader.push(chunk));
@@ -92,6 +101,16 @@ client.on("message", (_topic, payload) => {
   else if (!isFlushDue) {
     isFlushDue = true;
     setImmediate(flush);
+  }
+});
+
+/** So many batches are durable: their commands may leave. */
+writer.on("message", (batches: number) => {
+  for (const events of atWriter.splice(0, batches)) {
+    for (const event of events) {
+      const open = (event[fields[0] as string] as number) >= (openFrom as number);
+      client.publish(`bench/${event.key}/command`, JSON.stringify({ n: event.ts, open }), { qos: 1 });
+    }
   }
 });
 

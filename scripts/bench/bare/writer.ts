@@ -1,7 +1,14 @@
 import { parentPort, workerData } from "node:worker_threads";
 import Sqlite from "better-sqlite3";
 
-const database = new Sqlite(workerData as string);
+export interface WriterOptions {
+  readonly path: string;
+  /** Says how many batches each transaction made durable. */
+  readonly tells: boolean;
+}
+
+const { path, tells } = workerData as WriterOptions;
+const database = new Sqlite(path);
 database.pragma("journal_mode = WAL");
 database.pragma("synchronous = FULL");
 database.exec("CREATE TABLE record (n INTEGER PRIMARY KEY, time INT, body TEXT)");
@@ -23,6 +30,7 @@ function commit(): void {
     for (let at = 0; at < bodies.length; at++) insert.run(times[at], bodies[at]);
   }
   database.exec("COMMIT");
+  if (tells) parentPort?.postMessage(batches.length);
 }
 
 parentPort?.on("message", (message: Batch | "end") => {

@@ -1,50 +1,21 @@
-import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { externalBusSchema } from "../../../config/bus.ts";
+import { ExternalCommandBus } from "../../../daemon/bus/command-external.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
 import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
+import { certificatesIn } from "../../support/certificates.ts";
+import { command, never, yes } from "../../support/commands.ts";
 import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "bus-tls-"));
 const at = (name: string): string => join(directory, name);
 
-function openssl(...args: string[]): void {
-  const { status, stderr } = spawnSync("openssl", args, { cwd: directory });
-  if (status !== 0) throw new Error(stderr.toString());
-}
-
-const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-
-function authority(name: string): void {
-  const files = ["-keyout", `${name}.key`, "-out", `${name}.pem`];
-  openssl("req", "-x509", ...NEW_KEY, "-subj", `/CN=${name}`, "-days", "2", ...files);
-}
-
-/** A key and a certificate of `authority`, for a broker's name or a client's. */
-function certificate(name: string, authority: string, extension: string): void {
-  openssl("req", ...NEW_KEY, "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.csr`);
-  writeFileSync(at(`${name}.ext`), `${extension}\n`);
-  const signer = ["-CA", `${authority}.pem`, "-CAkey", `${authority}.key`, "-CAcreateserial"];
-  openssl(
-    "x509",
-    "-req",
-    "-in",
-    `${name}.csr`,
-    ...signer,
-    "-days",
-    "2",
-    "-extfile",
-    `${name}.ext`,
-    "-out",
-    `${name}.pem`,
-  );
-  chmodSync(at(`${name}.key`), 0o600);
-}
+const { authority, certificate } = certificatesIn(directory);
 
 describeWithMosquitto("the LAN bus over TLS", () => {
   let broker: Mosquitto;
@@ -97,6 +68,26 @@ describeWithMosquitto("the LAN bus over TLS", () => {
     await client.publishAsync("plant/1", "a", { qos: 1 });
     await until("the message", () => inbox.texts.length === 1);
     await client.endAsync();
+  });
+
+  it("sends commands with the same certificates", async () => {
+    const files = namedFiles({ baseDirectory: directory, environment: {} });
+    const config = externalBusSchema.parse({ kind: "external", url, tls: { caFile: "plant-ca.pem", ...own } });
+    const commands = new ExternalCommandBus({ clock: systemClock(), log: recordingLog(), files }, config, "test");
+    const readings: string[] = [];
+    commands.onReading = ({ payload }) => readings.push(payload.toString());
+    commands.watch(["plant/+/state"]);
+    await commands.start(never);
+    const { inbox } = await started({ caFile: "plant-ca.pem", ...own });
+    const sent = Array.from({ length: 200 }, (_, index) => command("plant/1/state", `${index}`)).map((one) =>
+      commands.publish(one, yes, never),
+    );
+    expect((await Promise.all(sent)).every(({ kind }) => kind === "acknowledged")).toBe(true);
+    await until("the commands", () => inbox.texts.length === 200);
+    await commands.drained();
+    expect(commands.isConnected).toBe(true);
+    expect(readings).toEqual([]);
+    await commands.stop();
   });
 
   it("holds the broker's certificate to the name that it must have", async () => {

@@ -1,0 +1,33 @@
+/** How many uses of one tool may be under way at once; the rest waits its turn. */
+export class Slots {
+  readonly #most: (tool: string) => number;
+  readonly #taken = new Map<string, number>();
+  readonly #waiting = new Map<string, Set<() => void>>();
+
+  constructor(most: (tool: string) => number) {
+    this.#most = most;
+  }
+
+  async take(tool: string): Promise<void> {
+    const taken = this.#taken.get(tool) ?? 0;
+    if (taken < this.#most(tool)) {
+      this.#taken.set(tool, taken + 1);
+      return;
+    }
+    await new Promise<void>((resolve) => {
+      const waiting = this.#waiting.get(tool) ?? new Set();
+      this.#waiting.set(tool, waiting.add(resolve));
+    });
+  }
+
+  /** Hands the place on, or gives it back. */
+  release(tool: string): void {
+    const waiting = this.#waiting.get(tool);
+    const [next] = waiting ?? [];
+    if (next === undefined) this.#taken.set(tool, (this.#taken.get(tool) ?? 1) - 1);
+    else {
+      waiting?.delete(next);
+      next();
+    }
+  }
+}
