@@ -23,7 +23,14 @@ export interface Finding extends Omit<BadRow, "afterN"> {
 
 /** All findings in the order of the log, the first of all first. */
 export function inOrder(findings: readonly Finding[]): BadRow[] {
-  return [...findings].sort((a, b) => a.near - b.near).map(plain);
+  const unreadable = findings.find((one) => one.what === "unreadable")?.near ?? 0;
+  // What can not be read may have told of rows that seem to be missing before it, or vouched for them.
+  const place = ({ what, near }: Finding): number =>
+    what === "missing" || what === "truncated" || what === "forged" ? Math.max(near, unreadable) : near;
+  return findings
+    .map((finding) => ({ ...finding, near: place(finding) }))
+    .sort((a, b) => a.near - b.near)
+    .map(plain);
 }
 
 function plain({ near, detail, ...place }: Finding): BadRow {
