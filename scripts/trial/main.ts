@@ -21,6 +21,7 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     json: { type: "boolean", default: false },
     bus: { type: "string" },
+    seed: { type: "string" },
     keep: { type: "boolean", default: false },
   },
 });
@@ -28,13 +29,14 @@ const [name] = positionals;
 const load = name === undefined ? undefined : trials[name];
 if (load === undefined) {
   console.error(
-    `usage: npm run trial -- NAME [--rounds N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
+    `usage: npm run trial -- NAME [--rounds N] [--seed N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
   );
   process.exit(2);
 }
 const { trial } = await load();
 const result = await trial({
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+  seed: values.seed === undefined ? undefined : Number(values.seed),
   bus: values.bus === "embedded" ? "embedded" : values.bus === "external" ? "external" : undefined,
   keep: values.keep,
   say: (line) => console.error(line),

@@ -1,6 +1,8 @@
 export interface TrialOptions {
   readonly rounds: number | undefined;
   readonly bus: "embedded" | "external" | undefined;
+  /** Another one makes another order of faults. */
+  readonly seed?: number | undefined;
   readonly keep: boolean;
   readonly say: (line: string) => void;
 }
