@@ -10,6 +10,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   keys: () => import("./keys.ts"),
   disk: () => import("./disk.ts"),
   damage: () => import("./damage.ts"),
+  stop: () => import("./stop.ts"),
   replay: () => import("./replay.ts"),
   act: () => import("./act.ts"),
   "act-mutants": () => import("./act-mutants.ts"),
