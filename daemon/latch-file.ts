@@ -55,26 +55,48 @@ export function createFirstLatch(directory: string, wallMs: number): void {
 
 /** Reads the file as it is now: by its path, since it may have been replaced. */
 export function readLatch(path: string): LatchReading {
-  let reading = readOnce(path);
-  // A reader may see half of what another process is just writing.
-  for (let again = 0; reading.kind === "unreadable" && reading.reason === DAMAGED && again < 3; again++)
-    reading = readOnce(path);
-  return reading;
+  return new LatchReader(path).read();
 }
 
-function readOnce(path: string): LatchReading {
-  let file: number | undefined;
-  try {
-    file = openSync(path, READ);
-    const block = Buffer.alloc(BLOCK_BYTES + 1);
-    const note = parseLatch(block.subarray(0, readSync(file, block, 0, block.length, 0)));
-    return note === undefined ? { kind: "unreadable", reason: DAMAGED } : { kind: "read", note };
-  } catch (error) {
-    const { code = String(error) } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return { kind: "missing" };
-    return { kind: BLINDING.includes(code) ? "blind" : "unreadable", reason: code };
-  } finally {
-    if (file !== undefined) closeSync(file);
+/** Looks at the file again and again. What says the same as at the last look is not taken apart anew. */
+export class LatchReader {
+  readonly #path: string;
+  readonly #block = Buffer.alloc(BLOCK_BYTES + 1);
+  readonly #known = Buffer.alloc(BLOCK_BYTES);
+  #note: LatchNote | undefined;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  read(): LatchReading {
+    let reading = this.#once();
+    // A reader may see half of what another process is just writing.
+    for (let again = 0; reading.kind === "unreadable" && reading.reason === DAMAGED && again < 3; again++)
+      reading = this.#once();
+    return reading;
+  }
+
+  #once(): LatchReading {
+    let file: number | undefined;
+    try {
+      file = openSync(this.#path, READ);
+      const note = this.#noteIn(this.#block.subarray(0, readSync(file, this.#block, 0, this.#block.length, 0)));
+      return note === undefined ? { kind: "unreadable", reason: DAMAGED } : { kind: "read", note };
+    } catch (error) {
+      const { code = String(error) } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT") return { kind: "missing" };
+      return { kind: BLINDING.includes(code) ? "blind" : "unreadable", reason: code };
+    } finally {
+      if (file !== undefined) closeSync(file);
+    }
+  }
+
+  #noteIn(block: Buffer): LatchNote | undefined {
+    if (this.#note !== undefined && block.equals(this.#known)) return this.#note;
+    this.#note = parseLatch(block);
+    if (this.#note !== undefined) block.copy(this.#known);
+    return this.#note;
   }
 }
 

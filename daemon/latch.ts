@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "./clock.ts";
 import { crashpoint } from "./crashpoint.ts";
 import { DaemonError } from "./errors.ts";
-import { acknowledgementPath, createLatch, latchPath, readLatch, syncLatch, writeLatch } from "./latch-file.ts";
+import { acknowledgementPath, createLatch, LatchReader, latchPath, syncLatch, writeLatch } from "./latch-file.ts";
 import { fitting, isSame, keptIn, type LatchNote, type LatchReading, whatIsWrong } from "./latch-note.ts";
 import type { Store } from "./store/store.ts";
 
@@ -40,6 +40,7 @@ export class Latch {
   settle: () => Promise<void> = async () => undefined;
   readonly #deps: Deps;
   readonly #path: string;
+  readonly #file: LatchReader;
   readonly #newNonce: () => string;
   #note: LatchNote;
   #problem: string | undefined;
@@ -51,6 +52,7 @@ export class Latch {
   constructor(deps: Deps) {
     this.#deps = deps;
     this.#path = latchPath(deps.directory);
+    this.#file = new LatchReader(this.#path);
     this.#newNonce = deps.newNonce ?? (() => randomBytes(8).toString("hex"));
     this.#note = this.#stopped("the daemon is starting");
   }
@@ -58,7 +60,7 @@ export class Latch {
   async start(): Promise<void> {
     const { meta, pointer } = await this.#deps.control.state();
     const kept = keptIn(meta[META]);
-    let reading = readLatch(this.#path);
+    let reading = this.#file.read();
     // A control.db that has lived before and knows of no file is of a version that had none.
     const hadNone = meta[META_FILE] !== "yes" && kept === undefined && pointer !== undefined;
     if (reading.kind === "missing" && hadNone) reading = this.#create();
@@ -81,7 +83,7 @@ export class Latch {
   /** Asked before each effect. `afresh`: looks at the file even where the answer is known. */
   isLatched(afresh = false): boolean {
     if (this.#note.latched && !afresh) return true;
-    const reading = readLatch(this.#path);
+    const reading = this.#file.read();
     if (reading.kind === "read") {
       const { note } = reading;
       if (note.latched && !isSame(note, this.#note)) this.#adopt(note);
@@ -165,7 +167,7 @@ export class Latch {
       this.#looksUntilRepair -= 1;
       return;
     }
-    const reading = readLatch(this.#path);
+    const reading = this.#file.read();
     if (reading.kind === "blind" || (reading.kind === "read" && isSame(reading.note, this.#note))) return;
     this.#looksUntilRepair = REPAIR_LOOKS;
     try {
@@ -234,7 +236,7 @@ export class Latch {
     } catch (error) {
       this.#deps.onProblem?.(`the latch file could not be made: ${messageOf(error)}`);
     }
-    return readLatch(this.#path);
+    return this.#file.read();
   }
 
   #firstNote(reading: LatchReading, kept: LatchNote | undefined): LatchNote {

@@ -2,12 +2,14 @@ import type { Intent } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import { crashpoint } from "../crashpoint.ts";
 import type { Policy } from "../guard.ts";
+import { millisecondOf } from "../ids.ts";
 import type { Log } from "../log.ts";
 import { topicMatches } from "../sources/topics.ts";
 import type { EpochInfo, RestoredActions } from "../store/messages.ts";
 import type { NewRecord } from "../store/open-batch.ts";
 import type { Action, Proposed } from "./action.ts";
 import { Breakers } from "./breakers.ts";
+import { sinceBootMs } from "./deadline.ts";
 import { Desk } from "./desk.ts";
 import { Exclusion } from "./exclusion.ts";
 import { Executor } from "./executor.ts";
@@ -16,7 +18,7 @@ import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
 import { type Closed, Recoverer } from "./recoverer.ts";
-import { isDiscontinuous, readLeftOpen } from "./recovery.ts";
+import { readLeftOpen } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
@@ -206,10 +208,11 @@ export class Acting {
   #build(restored: RestoredActions): Inside {
     const { clock, store, newId, policy, gateway, plans, tools, modes, isLatched, isApprover } = this.#deps;
     const keep = (scope: string, state: string | null): void => store.project({ kind: "limit", scope, state });
-    const isForgetful = isDiscontinuous(store.epoch().reason);
-    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, isForgetful);
+    const { wentBack } = restored;
+    const unknownMs = wentBack === undefined ? undefined : sinceBootMs(wentBack, clock);
+    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, unknownMs);
     const breakers = new Breakers({ clock, keep }, restored.limits);
-    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, isForgetful);
+    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, unknownMs);
     const readings = this.#readings;
     const agentNumber = (agent: string): number => store.agentNumber(agent);
     const isFull = (): boolean => store.state().condition === "full";
@@ -278,11 +281,10 @@ export class Acting {
   /** Intents that only the reserve knew: the log gets them, since they may have left. */
   async #relog(lost: readonly Intent[]): Promise<void> {
     const { store } = this.#deps;
-    const nowMs = this.#deps.clock.wallMs();
     for (const intent of lost) {
       const agent = store.agentNumber(intent.agent);
       const { id } = intent;
-      store.append({ stream: 1, kind: "intent", agent, id, wallMs: nowMs, body: JSON.stringify(intent) });
+      store.append({ stream: 1, kind: "intent", agent, id, wallMs: millisecondOf(id), body: JSON.stringify(intent) });
     }
     await this.#durable();
   }

@@ -25,17 +25,18 @@ export class Exclusion {
   /** Of an earlier start; what was taken since then is held by what is under way. */
   readonly #restored = new Set<string>();
 
-  /** `isForgetful`: the log went back to an older state, so that who held what last is not known. */
-  constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>, isForgetful = false) {
+  /** `unknownBeforeMs`: the log went back to an older state then, so that who held what last is not known. */
+  constructor(
+    deps: Deps,
+    plans: Iterable<ToolPlan>,
+    restored: Readonly<Record<string, string>>,
+    unknownBeforeMs?: number | undefined,
+  ) {
     this.#deps = deps;
     for (const { exclusive } of plans) {
       if (exclusive === undefined) continue;
       const { group, holdMs } = exclusive;
       this.#holdMs.set(group, Math.max(holdMs, this.#holdMs.get(group) ?? 0));
-    }
-    if (isForgetful) {
-      for (const group of this.#holdMs.keys()) this.#groups.set(group, this.#heldBySomebody(group));
-      return;
     }
     for (const [scope, text] of Object.entries(restored)) {
       if (!scope.startsWith(SCOPE)) continue;
@@ -48,6 +49,10 @@ export class Exclusion {
         this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
         for (const id of held.open) this.#restored.add(id);
       }
+    }
+    for (const [group, holdMs] of this.#holdMs) {
+      const untilBootMs = (unknownBeforeMs ?? Number.NEGATIVE_INFINITY) + holdMs;
+      if (deps.clock.bootMs() < untilBootMs) this.#groups.set(group, { target: "\0", open: [], untilBootMs });
     }
   }
 

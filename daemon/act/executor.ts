@@ -55,10 +55,14 @@ interface Waiting {
 /** over: nothing more comes. Fallen: it left, and may be tried again. */
 type Next = "over" | Waiting | Fallen;
 
+/** A reason of our own: an exception would be made for each action. */
+const NO_MORE = "nobody waits any more";
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1000;
 /** Uses of one tool at once where each costs a connection or a process. */
 const AT_ONCE = 8;
+/** Where it does not: more than any line to a broker takes, so that it never runs dry. The others wait in order. */
+const CHEAP_AT_ONCE = 128;
 
 /**
  * Brings actions whose intents are on disk into the world: each once, or again where that changes nothing, before its
@@ -72,12 +76,13 @@ export class Executor {
   readonly #tries = new Set<Try>();
   /** Those and the ones that wait for their readback. */
   readonly #open = new Set<Try>();
-  #wake = new AbortController();
+  /** Ends the pauses of those that look again after a while. */
+  readonly #pauses = new Set<() => void>();
   #isStopping = false;
 
   constructor(deps: ExecutorDeps) {
     this.#deps = deps;
-    this.#slots = new Slots((tool) => (deps.tools.get(tool)?.isCheap === true ? Number.POSITIVE_INFINITY : AT_ONCE));
+    this.#slots = new Slots((tool) => (deps.tools.get(tool)?.isCheap === true ? CHEAP_AT_ONCE : AT_ONCE));
   }
 
   get running(): number {
@@ -138,12 +143,14 @@ export class Executor {
     const { plan } = action;
     const tool = this.#deps.tools.get(plan.name);
     if (tool === undefined) return this.#finish(action, { state: "failed", reason: "there is no such tool" });
-    await this.#slots.take(plan.name);
-    // What may not leave any more must not hold up what waits behind it for as long as a connection takes.
-    const late = this.#refusal(action);
-    if (late !== undefined) {
-      this.#slots.release(plan.name);
-      return this.#refused(action, late, fallen);
+    const turn = this.#slots.take(plan.name);
+    if (turn !== undefined) {
+      await turn;
+      const late = this.#refusal(action);
+      if (late !== undefined) {
+        this.#slots.release(plan.name);
+        return this.#refused(action, late, fallen);
+      }
     }
     const one: Try = {
       action,
@@ -165,7 +172,7 @@ export class Executor {
     crashpoint("act.left");
     const next =
       one.refusal === undefined ? await this.#became(one, sent, fallen) : this.#refused(action, one.refusal, fallen);
-    one.giveUp.abort();
+    one.giveUp.abort(NO_MORE);
     this.#open.delete(one);
     return next;
   }
@@ -218,7 +225,12 @@ export class Executor {
     one.left = true;
     this.#deps.step(action, { state: "sent", attempt });
     if (plan.verify !== undefined)
-      one.shown = this.#deps.readings.shown(plan.verify, intent.arguments, plan.verify.withinMs, giveUp.signal);
+      one.shown = this.#deps.readings.shown(
+        plan.verify,
+        intent.arguments,
+        plan.timeoutMs + plan.verify.withinMs,
+        giveUp.signal,
+      );
     crashpoint("act.leave");
     return true;
   }
@@ -279,7 +291,10 @@ export class Executor {
   /** What left is as good as what the plant shows of it. */
   async #verified(one: Try, otherwise: Fallen): Promise<Next> {
     const { action, attempt } = one;
+    // The plant has its time from when the other side has it, or should have had it.
+    const late = setTimeout(() => one.giveUp.abort(), action.plan.verify?.withinMs ?? 0);
     const shown = (await one.shown) as { readonly payload: unknown } | undefined;
+    clearTimeout(late);
     if (shown !== undefined) return this.#finish(action, { state: "verified", attempt, readback: shown.payload });
     // The next start asks the plant how it went.
     if (this.#isStopping && action.plan.verify !== undefined) return "over";
@@ -296,24 +311,24 @@ export class Executor {
     return "over";
   }
 
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#wake;
-    await new Promise<void>((resolve) => {
+  #pause(ms: number): Promise<void> {
+    return new Promise<void>((resolve) => {
       const over = (): void => {
         clearTimeout(timer);
-        signal.removeEventListener("abort", over);
+        this.#pauses.delete(over);
         resolve();
       };
       const timer = setTimeout(over, ms);
-      signal.addEventListener("abort", over, { once: true });
+      this.#pauses.add(over);
     });
   }
 
   /** Whatever waits looks again at once. */
   #lookAgain(): void {
-    this.#wake.abort();
-    this.#wake = new AbortController();
-    if (this.#isStopping) for (const one of this.#open) one.giveUp.abort();
+    for (const over of [...this.#pauses]) over();
+    if (!this.#isStopping) return;
+    this.#slots.letGo();
+    for (const one of this.#open) one.giveUp.abort(NO_MORE);
   }
 }
 

@@ -43,15 +43,15 @@ export class Limits {
   readonly #taken = new Map<string, { counted: Counted; windowMs: number }>();
   readonly #left = new Map<string, { counted: Counted; windowMs: number }>();
 
-  /** `isForgetful`: the log went back to an older state, so that what was taken last is not known. */
+  /** `unknownBeforeMs`: the log went back to an older state then, so that what was taken last is not known. */
   constructor(
     deps: LimitsDeps,
     ceilingPerMinute: number,
     restored: Readonly<Record<string, string>>,
-    isForgetful = false,
+    unknownBeforeMs?: number | undefined,
   ) {
     this.#deps = deps;
-    this.#unknownBeforeMs = isForgetful ? deps.clock.bootMs() : undefined;
+    this.#unknownBeforeMs = unknownBeforeMs;
     this.#ceilingPerMinute = ceilingPerMinute;
     const nowBootMs = deps.clock.bootMs();
     for (const [kept, text] of Object.entries(restored)) {

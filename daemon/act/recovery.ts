@@ -1,4 +1,4 @@
-import type { StartReason } from "../../sync/kinds.ts";
+import { discontinuities, type StartReason } from "../../sync/kinds.ts";
 import type { ActionState, Approval, Intent, Outcome, Proposal } from "../../sync/records.ts";
 import type { RestoredAction } from "../store/messages.ts";
 
@@ -12,11 +12,9 @@ export interface LeftOpen {
   readonly approvals: readonly Approval[];
 }
 
-/** Starts after which what the log says of open actions can not be relied on (log.md, discontinuity). */
-const DISCONTINUOUS: ReadonlySet<StartReason> = new Set(["moved", "restored", "recovered", "truncated"]);
-
+/** What the log says of open actions can not be relied on (log.md, discontinuity). */
 export function isDiscontinuous(reason: StartReason): boolean {
-  return DISCONTINUOUS.has(reason);
+  return discontinuities.includes(reason);
 }
 
 export function readLeftOpen({ first, intent, last, approvals }: RestoredAction): LeftOpen {

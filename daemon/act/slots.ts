@@ -8,13 +8,14 @@ export class Slots {
     this.#most = most;
   }
 
-  async take(tool: string): Promise<void> {
+  /** Undefined: it has its place at once. Else when its turn has come; much may have happened by then. */
+  take(tool: string): Promise<void> | undefined {
     const taken = this.#taken.get(tool) ?? 0;
     if (taken < this.#most(tool)) {
       this.#taken.set(tool, taken + 1);
-      return;
+      return undefined;
     }
-    await new Promise<void>((resolve) => {
+    return new Promise<void>((resolve) => {
       const waiting = this.#waiting.get(tool) ?? new Set();
       this.#waiting.set(tool, waiting.add(resolve));
     });
@@ -28,6 +29,15 @@ export class Slots {
     else {
       waiting?.delete(next);
       next();
+    }
+  }
+
+  /** Nothing is used any more: whoever waits goes on, and finds that out. */
+  letGo(): void {
+    for (const waiting of this.#waiting.values()) {
+      const all = [...waiting];
+      waiting.clear();
+      for (const go of all) go();
     }
   }
 }

@@ -1,4 +1,4 @@
-import { type RecordKind, recordKinds, type Stream } from "../../sync/kinds.ts";
+import { discontinuities, type RecordKind, recordKinds, type Stream } from "../../sync/kinds.ts";
 import type { Gap } from "../../sync/records.ts";
 import { createIds } from "../ids.ts";
 import { headsBody, rollupBody } from "./bodies.ts";
@@ -7,6 +7,7 @@ import type { Batch, Restored, RestoredActions } from "./messages.ts";
 import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { ActionTable, actionById, openActionsIn } from "./tables/action.ts";
+import { lastStartOf } from "./tables/epoch.ts";
 import { ReadingTable, restoreReadings } from "./tables/reading.ts";
 import { RecordTable } from "./tables/record.ts";
 import { restoreSeen, SeenTable } from "./tables/seen.ts";
@@ -110,7 +111,9 @@ export class LogTables {
 
   restoredActions(ids: readonly string[]): RestoredActions {
     const known = ids.filter((id) => actionById(this.#database, id) !== undefined);
-    return { open: openActionsIn(this.#database), limits: limitsIn(this.#database), known };
+    const database = this.#database;
+    const wentBack = lastStartOf(database, discontinuities);
+    return { open: openActionsIn(database), limits: limitsIn(database), wentBack, known };
   }
 
   totals(): Record<string, Record<string, number>> {

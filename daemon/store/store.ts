@@ -166,6 +166,8 @@ export class Store {
 
   /** A sender waits for its acknowledgement: the delay ends early when nothing new comes for 2 ms. */
   senderWaits(): void {
+    // What it waits for is on its way to the disk already.
+    if (this.#open.isEmpty()) return;
     this.#waiting = true;
     if (this.#quietTimer !== undefined) return;
     this.#putsSeen = this.#puts;

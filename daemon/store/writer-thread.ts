@@ -70,7 +70,7 @@ class WriterThread {
     switch (message.kind) {
       case "batch":
         this.#post(writer.commit(message));
-        if (writer.isLookDue()) this.#retain();
+        if (writer.committed(message)) this.#retain();
         break;
       case "minute":
         if (writer.minute(message)) this.#retain();

@@ -114,14 +114,17 @@ export class Writer {
     this.#transact(() => {
       gaps = this.#tables.apply(batch);
     });
-    const bytes = sizeOf(batch);
-    this.#uncheckedBytes += bytes;
-    this.#checkpointer.committed(bytes);
     return { kind: "durable", number: batch.number, lastN: this.lastN, gaps };
   }
 
-  /** Whether enough was written since the last look that the quota may be near. */
-  isLookDue(): boolean {
+  /**
+   * What may wait until everybody knows that the batch is on disk: the checkpoint. True when enough was written since
+   * the last look that the quota may be near.
+   */
+  committed(batch: Batch): boolean {
+    const bytes = sizeOf(batch);
+    this.#uncheckedBytes += bytes;
+    this.#checkpointer.committed(bytes);
     if (this.#uncheckedBytes < (this.#quotaPages * PAGE_BYTES) / 128) return false;
     this.#uncheckedBytes = 0;
     return this.#retention.look(this.#life.nowMs());

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
-import { acknowledgementPath, latchPath, readLatch, writeLatch } from "../../daemon/latch-file.ts";
+import { acknowledgementPath, LatchReader, latchPath, readLatch, writeLatch } from "../../daemon/latch-file.ts";
 import { parseLatch, renderLatch } from "../../daemon/latch-note.ts";
 import { until } from "../support/bus.ts";
 import { FakeControl } from "../support/control.ts";
@@ -238,6 +238,17 @@ describe("the latch file", () => {
     }
     writeLatch(path, note(false));
     expect(readLatch(path)).toMatchObject({ note: { latched: false } });
+  });
+
+  test("is seen as it is at each look, also where it was so before", () => {
+    const path = latchPath(site().directory);
+    const reader = new LatchReader(path);
+    const looks = [note(false), note(false), note(true), undefined, note(true), note(false), undefined, note(false)];
+    for (const [at, wanted] of looks.entries()) {
+      if (wanted === undefined) truncateSync(path, 100 + at);
+      else writeLatch(path, wanted);
+      expect(reader.read()).toMatchObject(wanted === undefined ? { kind: "unreadable" } : { note: wanted });
+    }
   });
 
   test("with any bit of any byte flipped means latched", () => {

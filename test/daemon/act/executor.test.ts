@@ -272,4 +272,33 @@ describe("a stop", () => {
     expect(states(bench)).toEqual(["sent", "acknowledged", "failed!"]);
     expect(bench.tool.left).toHaveLength(1);
   });
+
+  test("ends what waits for its turn, without waiting for those before it", async () => {
+    const bench = benchOf({ timeoutSeconds: 60, executeWithinSeconds: 100 });
+    Object.assign(bench.tool, { isCheap: false });
+    bench.tool.answer = (_call, signal) =>
+      new Promise((resolve) => signal.addEventListener("abort", () => resolve({ kind: "unknown", reason: "stopped" })));
+    for (let at = 0; at < 9; at++) bench.start();
+    await passes(bench, 100);
+    expect(bench.tool.left).toHaveLength(8);
+    const stopped = bench.executor.stop(1000);
+    await passes(bench, 50);
+    expect(states(bench).at(-1)).toBe("failed!");
+    expect(bench.tool.calls).toHaveLength(8);
+    await passes(bench, 1000);
+    await stopped;
+    expect(states(bench).filter((state) => state === "unknown!")).toHaveLength(8);
+  });
+});
+
+test("what waited for its turn is looked at again before it is handed to its tool", async () => {
+  const bench = benchOf();
+  Object.assign(bench.tool, { isCheap: false });
+  bench.tool.answer = () => new Promise((resolve) => setTimeout(() => resolve({ kind: "acknowledged" }), 500));
+  for (let at = 0; at < 9; at++) bench.start();
+  await passes(bench, 100);
+  bench.people.isLatched = true;
+  await passes(bench, 600);
+  expect(bench.tool.calls).toHaveLength(8);
+  expect(bench.steps.filter((step) => step.reason === "latched")).toHaveLength(1);
 });

@@ -142,7 +142,7 @@ describe("limits", () => {
 
   test("of up to a minute are used up when the log went back to an older state, and only for so long", () => {
     const clock = new StillClock();
-    const limits = new Limits({ clock, keep: () => undefined }, 1000, {}, true);
+    const limits = new Limits({ clock, keep: () => undefined }, 1000, {}, clock.bootMs());
     const use = { plan, target: "p1", isDry: false };
     expect(limits.refusal(use)).toBe("perMinute");
     expect(limits.leave(use)).toBe("perMinute");
@@ -150,7 +150,7 @@ describe("limits", () => {
     expect(limits.refusal(use)).toBeUndefined();
     const free = planOf("free", { class: "reversible" });
     expect(
-      new Limits({ clock, keep: () => undefined }, 1000, {}, true).refusal({ ...use, plan: free }),
+      new Limits({ clock, keep: () => undefined }, 1000, {}, clock.bootMs()).refusal({ ...use, plan: free }),
     ).toBeUndefined();
   });
 

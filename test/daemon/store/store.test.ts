@@ -28,6 +28,24 @@ test("calls back in the order in which things were put in", async () => {
   expect(order).toEqual(Array.from({ length: 2000 }, (_, at) => at));
 });
 
+test("a sender that waits for what is on its way does not hurry what comes after it", async () => {
+  const { store } = await openTestStore(undefined, { commitDelayMs: 1000 });
+  put(store, 1);
+  const first = store.flush();
+  await new Promise((resolve) => setImmediate(resolve));
+  store.senderWaits();
+  put(store, 1);
+  let isDurable = false;
+  store.onDurable(() => {
+    isDurable = true;
+  });
+  await first;
+  await new Promise((resolve) => setTimeout(resolve, 40));
+  expect(isDurable).toBe(false);
+  await store.flush();
+  expect(isDurable).toBe(true);
+});
+
 test("gives a sequence without holes to each stream, and a chain that verifies", async () => {
   const { store, directory } = await openTestStore();
   for (let round = 0; round < 20; round++) {

@@ -19,6 +19,20 @@ test("the write-ahead log stays small under load", { timeout: 60_000 }, async ()
   expect(largestWalBytes).toBeLessThan(8_000_000);
 });
 
+test("commits that change many pages write over the log's file, and do not let it grow anew", {
+  timeout: 60_000,
+}, async () => {
+  const { store } = await openTestStore(undefined, { maxBytes: 256 * 1024 * 1024 });
+  const state = "s".repeat(400);
+  for (let at = 0; at < 800; at++) {
+    for (let scope = 0; scope < 24; scope++)
+      store.project({ kind: "limit", scope: `${scope}/${at % 100}`, state: `${state}${at}` });
+    put(store, 1);
+    await store.flush();
+  }
+  expect(store.size().walBytes).toBeLessThan(4_400_000);
+});
+
 test("readers that read in pages do not make it grow", { timeout: 60_000 }, async () => {
   const { store, directory } = await openTestStore(undefined, { maxBytes: 256 * 1024 * 1024 });
   const reader = new Sqlite(join(directory, "records.db"), { readonly: true });
