@@ -2,6 +2,7 @@ import type { Intent } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import { crashpoint } from "../crashpoint.ts";
 import type { Policy } from "../guard.ts";
+import { millisecondOf } from "../ids.ts";
 import type { Log } from "../log.ts";
 import { topicMatches } from "../sources/topics.ts";
 import type { EpochInfo, RestoredActions } from "../store/messages.ts";
@@ -279,11 +280,10 @@ export class Acting {
   /** Intents that only the reserve knew: the log gets them, since they may have left. */
   async #relog(lost: readonly Intent[]): Promise<void> {
     const { store } = this.#deps;
-    const nowMs = this.#deps.clock.wallMs();
     for (const intent of lost) {
       const agent = store.agentNumber(intent.agent);
       const { id } = intent;
-      store.append({ stream: 1, kind: "intent", agent, id, wallMs: nowMs, body: JSON.stringify(intent) });
+      store.append({ stream: 1, kind: "intent", agent, id, wallMs: millisecondOf(id), body: JSON.stringify(intent) });
     }
     await this.#durable();
   }

@@ -1,5 +1,6 @@
 import type { Approval, Intent, Outcome, Proposal } from "../../sync/records.ts";
 import { PRIVATE, redact } from "../../sync/redact.ts";
+import { millisecondOf } from "../ids.ts";
 import type { RestoredAction } from "../store/messages.ts";
 
 /** An action with all that the log says of it, as `holdfast actions --json` prints it. Times in ISO 8601. */
@@ -95,9 +96,4 @@ function verifyOf(state: string, outcome: Outcome | undefined): ActionLine["veri
 
 function iso(wallMs: number): string {
   return Number.isFinite(wallMs) && Math.abs(wallMs) < 8.64e15 ? new Date(wallMs).toISOString() : String(wallMs);
-}
-
-/** A UUIDv7 carries its millisecond (RFC 9562, 5.7). */
-function millisecondOf(id: string): number {
-  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
 }

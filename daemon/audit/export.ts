@@ -2,6 +2,7 @@ import { kindName, recordKinds } from "../../sync/kinds.ts";
 import { type Drop, type StreamHead, streamNames } from "../../sync/records.ts";
 import { redact } from "../../sync/redact.ts";
 import { databaseSource, rowsBetween } from "../store/database-source.ts";
+import { firstChain } from "../store/heads.ts";
 import type { LogEpoch, LogRow, LogStart } from "../store/log-source.ts";
 import { segmentsOf } from "../store/segments.ts";
 import type { ReadDatabase } from "../store/sqlite-reader.ts";
@@ -21,7 +22,7 @@ export interface ExportHeader {
   readonly to: { readonly n: number; readonly at: string } | null;
   /** Where each stream stood before the first line. */
   readonly starts: readonly LogStart[];
-  /** Ranges that retention announced after the last line: rows of them may be missing here. */
+  /** Ranges that retention announced before the first line or after the last: rows of them may be missing here. */
   readonly drops: readonly Drop[];
 }
 
@@ -62,7 +63,7 @@ export function exportHeader(
     from: range === undefined ? null : end(range.from),
     to: range === undefined ? null : end(range.to),
     starts: range === undefined ? [] : epochs.flatMap(({ ordinal }) => startsOf(database, ordinal, range.from)),
-    drops: range === undefined ? [] : dropsAfter(database, range.to),
+    drops: range === undefined ? [] : dropsOutside(database, range),
   };
 }
 
@@ -104,39 +105,41 @@ function epochsIn(database: ReadDatabase, { from, to }: Range): LogEpoch[] {
   return databaseSource(database).epochs.filter(({ ordinal }) => ordinal >= first && ordinal <= last);
 }
 
-/** Where each stream of a start stood before row n, by the last head before it. */
+/** Where each stream of a start stood before row n: at its last row before, or at the last head when that was dropped. */
 function startsOf(database: ReadDatabase, epoch: number, n: number): LogStart[] {
-  const newest = database.prepare(
-    `SELECT body FROM record WHERE epoch = ? AND stream = 0 AND n < ? AND kind = ${recordKinds.chainHead} ORDER BY seq DESC LIMIT 1`,
-  );
-  const body = newest.pluck().get(epoch, n) as string | undefined;
+  const newest = database
+    .prepare(
+      `SELECT body FROM record WHERE epoch = ? AND stream = 0 AND n < ? AND kind = ${recordKinds.chainHead} ORDER BY seq DESC LIMIT 1`,
+    )
+    .pluck();
+  const last = database
+    .prepare("SELECT seq FROM record WHERE epoch = ? AND stream = ? AND n < ? ORDER BY seq DESC LIMIT 1")
+    .pluck();
+  const body = newest.get(epoch, n) as string | undefined;
   const heads = body === undefined ? [] : (JSON.parse(body) as { heads: StreamHead[] }).heads;
-  const before = database.prepare(
-    "SELECT seq FROM record WHERE epoch = ? AND stream = ? AND n < ? ORDER BY seq DESC LIMIT 1",
-  );
-  const first = database.prepare(
-    "SELECT seq FROM record WHERE epoch = ? AND stream = ? AND n >= ? ORDER BY seq LIMIT 1",
-  );
   return [0, 1, 2, 3].map((stream) => {
     const head = heads.find((one) => one.stream === stream);
+    const told = head === undefined ? { seq: 0, chain: firstChain() } : { seq: head.seq, chain: bytes(head.chain) };
+    const seq = last.get(epoch, stream, n) as number | undefined;
+    if (seq === undefined || seq <= told.seq) return { epoch, stream, seq: told.seq, chain: hex(told.chain) };
     const dropped = droppedHead(database, epoch, stream);
-    const firstSeq = first.pluck().get(epoch, stream, n) as number | undefined;
-    // Announced by retention and not deleted yet: the drop record tells the chain after them.
-    if (firstSeq !== undefined && firstSeq <= dropped.seq) return { epoch, stream, seq: firstSeq - 1, chain: null };
-    const isDropped = dropped.seq > (head?.seq ?? 0);
-    const known = isDropped || head === undefined ? dropped : { seq: head.seq, chain: bytes(head.chain) };
-    const seq = Math.max(known.seq, (before.pluck().get(epoch, stream, n) as number | undefined) ?? 0);
-    const chain =
-      known.chain === undefined ? undefined : followChain(database, epoch, stream, known.seq, known.chain, seq);
-    return { epoch, stream, seq, chain: chain?.toString("hex") ?? null };
+    const known = dropped.seq > told.seq && dropped.seq <= seq ? dropped : told;
+    const chain = known.chain && followChain(database, epoch, stream, known.seq, known.chain, seq);
+    return { epoch, stream, seq, chain: hex(chain) };
   });
+}
+
+function hex(chain: Buffer | undefined): string | null {
+  return chain?.toString("hex") ?? null;
 }
 
 function bytes(chain: string | null): Buffer | undefined {
   return chain === null ? undefined : Buffer.from(chain, "hex");
 }
 
-function dropsAfter(database: ReadDatabase, n: number): Drop[] {
-  const bodies = database.prepare(`SELECT body FROM record WHERE n > ? AND stream = 0 AND kind = ${recordKinds.drop}`);
-  return (bodies.pluck().all(n) as string[]).map((body) => JSON.parse(body) as Drop);
+function dropsOutside(database: ReadDatabase, { from, to }: Range): Drop[] {
+  const bodies = database.prepare(
+    `SELECT body FROM record WHERE (n < ? OR n > ?) AND stream = 0 AND kind = ${recordKinds.drop}`,
+  );
+  return (bodies.pluck().all(from, to) as string[]).map((body) => JSON.parse(body) as Drop);
 }

@@ -19,14 +19,26 @@ export interface BadRow {
 /** A bad row with the number in the log from which on something may be wrong, by which the first is found. */
 export interface Finding extends Omit<BadRow, "afterN"> {
   readonly near: number;
+  /** Set when it lies anywhere from `near` to this row: another finding in between says it better. */
+  readonly upTo?: number;
 }
 
 /** All findings in the order of the log, the first of all first. */
 export function inOrder(findings: readonly Finding[]): BadRow[] {
-  return [...findings].sort((a, b) => a.near - b.near).map(plain);
+  const unreadable = findings.find((one) => one.what === "unreadable")?.near ?? 0;
+  // What can not be read may have told of rows that seem to be missing before it, or vouched for them.
+  const place = ({ what, near }: Finding): number =>
+    what === "missing" || what === "truncated" || what === "forged" ? Math.max(near, unreadable) : near;
+  const isSaidBetter = ({ near, upTo = -1 }: Finding): boolean =>
+    findings.some((one) => one.upTo === undefined && one.near >= near && one.near <= upTo);
+  return findings
+    .filter((finding) => !isSaidBetter(finding))
+    .map((finding) => ({ ...finding, near: place(finding) }))
+    .sort((a, b) => a.near - b.near)
+    .map(plain);
 }
 
-function plain({ near, detail, ...place }: Finding): BadRow {
+function plain({ near, upTo: _, detail, ...place }: Finding): BadRow {
   const isEarlier = near < (place.n ?? Number.MAX_SAFE_INTEGER);
   return { ...place, afterN: isEarlier ? Math.floor(near) - 1 : undefined, detail };
 }

@@ -126,7 +126,7 @@ export class RowOrder {
 
   #bad(row: LogRow, what: Finding["what"], n: number, detail: string): Finding {
     const { epoch, stream, seq } = row;
-    // What a stream says itself is more exact, and comes first.
-    return { what, epoch, stream, seq, toSeq: undefined, n, detail, near: n + 0.5 };
+    // What a stream says itself is more exact.
+    return { what, epoch, stream, seq, toSeq: undefined, n, detail, near: n + 0.5, upTo: row.n };
   }
 }

@@ -22,6 +22,7 @@ export class StreamWalk {
   readonly holes: { readonly drop: ToldDrop; readonly near: number }[] = [];
   readonly #unsound: Unsound[] = [];
   #isUnsound = false;
+  #startSeq = 0;
   #seq = 0;
   #chain: Buffer | undefined = firstChain();
   #n: number;
@@ -46,6 +47,7 @@ export class StreamWalk {
     this.#evidence = evidence;
     this.#source = source;
     if (start === undefined) return;
+    this.#startSeq = start.seq;
     this.#seq = start.seq;
     this.#goodSeq = start.seq;
     this.#chain = start.chain === null ? undefined : Buffer.from(start.chain, "hex");
@@ -66,7 +68,7 @@ export class StreamWalk {
 
   /** Whether the chain vouches for this row. */
   isSound(seq: number): boolean {
-    if (this.#isUnsound && seq > this.#goodSeq) return false;
+    if (seq > this.#goodSeq && (this.#isUnsound || this.isBad)) return false;
     return !this.#unsound.some(({ from, to }) => from <= seq && seq <= to);
   }
 
@@ -154,12 +156,12 @@ export class StreamWalk {
       if (drop === undefined || drop.to > Math.max(upTo, this.#seq)) return undefined;
       if (drop.from > this.#seq + 1) return undefined;
       this.#dropAt += 1;
+      this.dropped += Math.max(0, drop.to - Math.max(drop.from - 1, this.#startSeq));
       if (drop.to <= this.#seq) continue;
       const before = drop.from === this.#seq + 1 ? this.#chain?.toString("hex") : undefined;
       const isOther = before !== undefined && drop.chainBefore !== null && drop.chainBefore !== before;
       const broken = isOther ? this.#broken() : undefined;
       this.#chain = drop.chainAfter === null ? undefined : Buffer.from(drop.chainAfter, "hex");
-      this.dropped += drop.to - this.#seq;
       this.holes.push({ drop, near: this.#n + 1 });
       this.#seq = drop.to;
       this.#settle();

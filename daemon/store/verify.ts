@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { recordKinds } from "../../sync/kinds.ts";
 import { type BadRow, type Finding, inOrder } from "./damage.ts";
 import { databaseSource } from "./database-source.ts";
 import { checkEpochs, type Extent } from "./epoch-check.ts";
@@ -71,7 +72,9 @@ export function verifyLog(options: VerifyOptions): VerifyResult {
 
 /** Rows that retention removed meanwhile were missed, not missing. */
 function hasDropsAfter(database: ReadDatabase, n: number): boolean {
-  return database.prepare("SELECT 1 FROM record WHERE n > ? AND kind = 7 LIMIT 1").get(n) !== undefined;
+  return (
+    database.prepare(`SELECT 1 FROM record WHERE n > ? AND kind = ${recordKinds.drop} LIMIT 1`).get(n) !== undefined
+  );
 }
 
 /** The same for rows from wherever. */

@@ -17,7 +17,7 @@ export const trial: Trial = async (options) => {
   const folder = copyOfProgram();
   try {
     for (const mutant of mutants) {
-      const said = runMutant(folder, mutant, options.rounds ?? ROUNDS);
+      const said = runMutant(folder, mutant, (options.rounds ?? ROUNDS) * (mutant.times ?? 1));
       const isSeen = said.includes(`${mutant.oracle}:`);
       claims.figure(mutant.name, isSeen ? `noticed by ${mutant.oracle}` : "NOT noticed");
       claims.holds(isSeen, `${mutant.oracle} does not notice that ${mutant.name}: ${said.slice(-500)}`);

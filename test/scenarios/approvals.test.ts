@@ -1,223 +1,246 @@
-import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, chownSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, expect, test } from "vitest";
+import { connectAsync, type MqttClient } from "mqtt";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { childPath } from "../../daemon/children.ts";
-import { holdfast } from "../../scripts/trial/daemon.ts";
-import { ApprovalSite, keys, people } from "../support/approval-site.ts";
-import { until } from "../support/bus.ts";
-import { describeWithMosquitto } from "../support/mosquitto.ts";
+import { becomes } from "../../scripts/trial/claims.ts";
+import { freePort, type RunningDaemon, startDaemon, temporaryFolder } from "../../scripts/trial/daemon.ts";
 
-const mainPath = childPath("daemon/main");
-const isRoot = process.getuid?.() === 0;
-const STRANGER = 20_001;
-const NOT_YET_SECOND = { accepted: true, state: "awaitingApproval", given: 1, needs: 2 };
+const joe = generateKeyPairSync("ed25519");
+const eve = generateKeyPairSync("ed25519");
+const ANN_TOKEN = "ann-has-this-for-the-test";
 
-let open: ApprovalSite | undefined;
-afterEach(async () => {
-  await open?.close();
-  open = undefined;
-});
+let folder: string;
+let port: number;
+let round = 0;
+let data: string;
+let daemon: RunningDaemon;
+let plant: MqttClient;
+let commands: string[] = [];
 
-async function site(): Promise<ApprovalSite> {
-  open = await ApprovalSite.open();
-  return open;
+/** `without`: a person whom the file does not name any more. */
+function configure(without?: string): string {
+  const all: Record<string, object> = {
+    // Whoever runs the tests is maria.
+    maria: { roles: ["operator", "approver"], localUser: userInfo().username },
+    joe: { roles: ["approver"], publicKey: joe.publicKey.export({ type: "spki", format: "der" }).toString("base64") },
+    ann: { roles: ["approver"], tokenHash: createHash("sha256").update(ANN_TOKEN).digest("hex") },
+  };
+  if (without !== undefined) delete all[without];
+  const source = { kind: "mqtt", topic: "sensor/{k}", key: "k", fields: { v: { min: 0, max: 1 } } };
+  const tool = { kind: "mqtt", topic: "do/{k}", executeWithinSeconds: 20 };
+  const file = join(folder, "holdfast.yaml");
+  writeFileSync(
+    file,
+    JSON.stringify({
+      schemaVersion: 1,
+      bus: { kind: "embedded", port },
+      mode: "auto",
+      people: all,
+      agents: {
+        one: {
+          sources: [source],
+          rules: [rule("up", ["open"]), { ...rule("purge", ["purge"]), when: "event.fields.v > 0.9" }],
+        },
+        soon: { sources: [{ ...source, topic: "soon/{k}" }], rules: [rule("up", ["brief"])] },
+      },
+      tools: {
+        open: { ...tool, class: "reversible" },
+        purge: { ...tool, topic: "purge/{k}", class: "critical" },
+        brief: { ...tool, topic: "brief/{k}", class: "reversible", approveWithinSeconds: 0.3 },
+      },
+      policy: [
+        { id: "ask", effect: "requireApproval", tools: ["open", "brief"] },
+        { id: "may", effect: "permit", tools: ["purge"] },
+      ],
+    }),
+  );
+  return file;
 }
 
-const isRefused = { accepted: false, state: "refused" };
+function rule(id: string, tools: readonly string[]): object {
+  return { id, when: "event.fields.v > 0.5", do: tools.map((tool) => ({ tool, arguments: { k: "event.key" } })) };
+}
 
-describeWithMosquitto("an answer that does not count", () => {
-  test("is refused and recorded, whoever gives it, and nothing is sent", async () => {
-    const here = await site();
-    const [one, other] = [await here.propose("open", "v1"), await here.propose("open", "v2")];
-    const mine = await here.propose("open", "v3", "maria");
-    const refused = (reason: string) => expect.objectContaining({ detail: expect.objectContaining({ reason }) });
-    // Their own: as a user of this machine, by token and by signature.
-    expect(await here.approve(mine)).toMatchObject(isRefused);
-    expect(await here.approve(mine, "maria")).toMatchObject(isRefused);
-    expect(await here.bring(mine, "maria", await here.signed(mine, "maria", keys.maria.privateKey))).toMatchObject(
-      isRefused,
-    );
-    expect(await here.refusals(mine, 3)).toEqual(Array(3).fill("maria: nobody approves what they proposed"));
-    // By somebody who may not, and signed for another proposal, with another key, for a no, or for another person.
-    await expect(here.approve(one, "otto")).rejects.toEqual(refused("role"));
-    const forOther = await here.signed(one, "jan", keys.jan.privateKey, { of: other });
-    await expect(here.bring(one, "jan", forOther)).rejects.toEqual(refused("signature"));
-    await expect(here.bring(one, "jan", await here.signed(one, "jan", keys.mallory.privateKey))).rejects.toEqual(
-      refused("signature"),
-    );
-    const aNo = await here.signed(one, "jan", keys.jan.privateKey, { decision: "rejected" });
-    await expect(here.bring(one, "jan", aNo)).rejects.toEqual(refused("signature"));
-    await expect(here.bring(one, "maria", await here.signed(one, "jan", keys.jan.privateKey))).rejects.toEqual(
-      refused("signature"),
-    );
-    await expect(here.bring(one, "nobody", "AAAA")).rejects.toEqual(refused("signature"));
-    expect(await here.refusals(one, 6)).toEqual([
-      "otto: role",
-      ...Array(3).fill("jan: signature"),
-      "maria: signature",
-      "nobody: signature",
-    ]);
-    // For something that is not there, and after its time.
-    expect(await here.approve("01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5e")).toMatchObject(isRefused);
-    const late = await here.propose("hasty", "v4");
-    expect(await here.end(late)).toBe("denied! approvalExpired");
-    expect(await here.approve(late)).toMatchObject({ ...isRefused, reason: "it is decided already" });
-    expect(here.approvals(late).map(({ decision }) => decision)).toEqual(["expired", "refused"]);
-    expect(await here.effects()).toEqual([]);
-  }, 60_000);
+interface Said {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+}
 
-  test("counts once: a second yes to what is done, and the second of two people by the same one", async () => {
-    const here = await site();
-    const one = await here.propose("open", "v1");
-    const signature = await here.signed(one, "jan", keys.jan.privateKey);
-    expect(await here.bring(one, "jan", signature)).toMatchObject({ accepted: true, state: "intended" });
-    expect(await here.end(one)).toBe("acknowledged!");
-    expect(await here.approve(one, "ines")).toMatchObject(isRefused);
-    await expect(here.bring(one, "jan", signature)).rejects.toThrow();
-    expect(await here.refusals(one, 2)).toEqual(["ines: it is decided already", "jan: notOpen"]);
+function holdfast(...args: string[]): Said {
+  const done = spawnSync(process.execPath, [childPath("daemon/main"), ...args, "--data", data], { encoding: "utf8" });
+  return { status: done.status, out: done.stdout, err: done.stderr };
+}
 
-    const dump = await here.propose("dump", "v2");
-    expect(await here.approve(dump)).toMatchObject(NOT_YET_SECOND);
-    expect(await here.approve(dump)).toMatchObject(isRefused);
-    expect(await here.approve(dump, "maria")).toMatchObject(isRefused);
-    expect(await here.bring(dump, "maria", await here.signed(dump, "maria", keys.maria.privateKey))).toMatchObject(
-      isRefused,
-    );
-    expect(await here.refusals(dump, 3)).toEqual(
-      Array(3).fill("maria: maria has said yes already: another person has to"),
-    );
-    expect(await here.effects()).toEqual(["plant/v1/command open"]);
-    expect(await here.approve(dump, "ines")).toMatchObject({ accepted: true, state: "intended", given: 2 });
-    expect(await here.end(dump)).toBe("acknowledged!");
-    expect(await here.effects()).toEqual(["plant/v1/command open", "plant/v2/command dump"]);
-  }, 60_000);
+const lines = (text: string): Record<string, unknown>[] =>
+  text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
 
-  test("comes from somebody who was removed, or comes again after a restart", async () => {
-    const here = await site();
-    const [one, dump, done] = [
-      await here.propose("open", "v1"),
-      await here.propose("dump", "v2"),
-      await here.propose("open", "v3"),
-    ];
-    expect(await here.approve(dump, "eve")).toMatchObject(NOT_YET_SECOND);
-    const signature = await here.signed(done, "jan", keys.jan.privateKey);
-    const forOne = await here.signed(one, "jan", keys.jan.privateKey);
-    await here.bring(done, "jan", signature);
-    expect(await here.end(done)).toBe("acknowledged!");
-    await here.daemon.stop();
-    const { eve: _e, jan: _j, ...left } = people;
-    here.write(left);
-    await here.start();
-    await expect(here.approve(one, "eve")).rejects.toThrow();
-    await expect(here.bring(one, "jan", forOne)).rejects.toThrow();
-    // What eve said before she was removed does not count either.
-    expect(await here.approve(dump, "ines")).toMatchObject(NOT_YET_SECOND);
-    here.write(people);
-    await here.daemon.kill();
-    await here.start();
-    await expect(here.bring(done, "jan", signature)).rejects.toThrow();
-    expect(await here.refusals(one, 2)).toEqual([expect.stringMatching(/: token$/), "jan: signature"]);
-    expect(await here.refusals(done, 1)).toEqual(["jan: notOpen"]);
-    expect(await here.effects()).toEqual(["plant/v3/command open"]);
-  }, 60_000);
+/** Makes a rule fire for a new key; gives the proposals that wait for it. */
+async function propose(value = 0.8, topic = "sensor"): Promise<string[]> {
+  round += 1;
+  await plant.publishAsync(`${topic}/k${round}`, `{"v":${value}}`, { qos: 1 });
+  const mine = (): Record<string, unknown>[] =>
+    lines(holdfast("actions", "--json").out).filter((one) => one["key"] === `k${round}` && one["approval"] !== null);
+  await becomes(() => mine().length > 0, 10_000);
+  return mine().map((one) => String(one["intent"]));
+}
 
-  test.runIf(isRoot)(
-    "comes from a user of this machine whom the file does not name",
-    async () => {
-      const here = await site();
-      const one = await here.propose("open", "v1");
-      chmodSync(here.folder, 0o755);
-      chmodSync(here.data, 0o750);
-      for (const path of [here.data, join(here.data, "control.sock")]) chownSync(path, 0, STRANGER);
-      const as = ["--reuid", String(STRANGER), "--regid", String(STRANGER), "--clear-groups"];
-      const done = spawnSync("setpriv", [...as, process.execPath, mainPath, "approve", one, "--data", here.data]);
-      expect(done).toMatchObject({ status: 1 });
-      expect(await here.refusals(one, 1)).toEqual([`user:${STRANGER}: unknown`]);
-      expect(await here.effects()).toEqual([]);
-    },
-    60_000,
-  );
+/** What is signed offline: with the text alone, on another machine. */
+function signedBy(key: KeyObject, id: string, as: string): string {
+  const text = holdfast("approve", id, "--as", as, "--print-text").out;
+  return sign(null, Buffer.from(text), key).toString("base64");
+}
+
+function state(id: string): Record<string, unknown> | undefined {
+  return lines(holdfast("actions", "--json").out).find((one) => one["intent"] === id);
+}
+
+/** Refusals that the log has of a proposal or of anything. */
+function refusals(): string {
+  return holdfast("audit", "show", "--json").out;
+}
+
+async function start(without?: string): Promise<void> {
+  daemon = await startDaemon(configure(without), data);
+  plant = await connectAsync(daemon.bus, { reconnectPeriod: 0 });
+  plant.on("message", (topic) => commands.push(topic));
+  await plant.subscribeAsync(["do/#", "purge/#", "brief/#"], { qos: 1 });
+}
+
+async function stop(): Promise<void> {
+  await plant.endAsync(true);
+  if (daemon.child.exitCode === null && daemon.child.signalCode === null) await daemon.stop();
+}
+
+beforeAll(async () => {
+  folder = temporaryFolder("approvals");
+  port = await freePort();
+  data = join(folder, "data");
+  mkdirSync(data);
+  await start();
+});
+afterAll(async () => {
+  await stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+afterEach(() => {
+  commands = [];
 });
 
-describeWithMosquitto("an action that people said yes to", () => {
-  test("is signed far from the gateway, with openssl, and done once", async () => {
-    const here = await site();
-    const one = await here.propose("open", "v1");
-    const [text, key] = [join(here.folder, "text"), join(here.folder, "jan.pem")];
-    writeFileSync(key, keys.jan.privateKey.export({ format: "pem", type: "pkcs8" }));
-    writeFileSync(text, holdfast(["approve", one, "--as", "jan", "--print-text", "--data", here.data]));
-    const signature = execFileSync("openssl", ["pkeyutl", "-sign", "-rawin", "-in", text, "-inkey", key]);
-    const given = [
-      "approve",
-      one,
-      "--as",
-      "jan",
-      "--signature",
-      signature.toString("base64"),
-      "--data",
-      here.data,
-      "--json",
-    ];
-    expect(JSON.parse(holdfast(given))).toMatchObject({ accepted: true, state: "intended", given: 1, needs: 1 });
-    expect(await here.end(one)).toBe("acknowledged!");
-    expect(await here.effects()).toEqual(["plant/v1/command open"]);
-    expect(here.approvals(one)).toMatchObject([{ decision: "approved", by: "jan", signature: expect.any(String) }]);
-  }, 60_000);
+describe("an approval", () => {
+  test("by one person does it once, and counts no second time", { timeout: 60_000 }, async () => {
+    const [id = ""] = await propose();
+    expect(commands).toEqual([]);
+    expect(holdfast("approve", id).status).toBe(0);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(holdfast("approve", id)).toMatchObject({ status: 1 });
+    expect(holdfast("deny", id)).toMatchObject({ status: 1 });
+    expect(commands).toHaveLength(1);
+    expect(refusals()).toContain("decided already");
+  });
 
-  test("needs its second yes over a restart too, and is not lost by a crash after the last one", async () => {
-    const here = await site();
-    const dump = await here.propose("dump", "v1");
-    expect(await here.approve(dump)).toMatchObject(NOT_YET_SECOND);
-    await here.daemon.kill();
-    await here.start();
-    expect(await here.approve(dump)).toMatchObject(isRefused);
-    expect(await here.approve(dump, "ines")).toMatchObject({ accepted: true, state: "intended" });
-    expect(await here.end(dump)).toBe("acknowledged!");
-    const [once, again] = [await here.propose("open", "v2"), await here.propose("repeatable", "v3")];
-    await here.daemon.kill();
-    for (const [id, end] of [
-      [once, "unknown! the daemon ended before it was known"],
-      [again, "acknowledged!"],
-    ] as const) {
-      // The yes and the intent are on disk, and nothing has left.
-      await here.start("act.leave");
-      await expect(here.approve(id)).rejects.toThrow();
-      await until("its end", () => here.daemon.child.signalCode === "SIGKILL");
-      expect(await here.effects()).toEqual(["plant/v1/command dump"]);
-      await here.start();
-      expect(await here.end(id)).toBe(end);
-      await here.daemon.kill();
-    }
-    expect(await here.effects()).toEqual(["plant/v1/command dump", "plant/v3/command again"]);
-  }, 60_000);
+  test("that is signed on another machine counts, and again after a restart it does not", {
+    timeout: 60_000,
+  }, async () => {
+    const [id = ""] = await propose();
+    const signature = signedBy(joe.privateKey, id, "joe");
+    expect(holdfast("approve", id, "--as", "joe", "--signature", signature).status).toBe(0);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(state(id)?.["approval"]).toMatchObject({ answers: [expect.objectContaining({ by: "joe" })] });
+    await stop();
+    await start();
+    expect(holdfast("approve", id, "--as", "joe", "--signature", signature).status).toBe(1);
+    expect(commands).toHaveLength(1);
+  });
 
-  test("is not done after its time, and not when what has changed meanwhile forbids it", async () => {
-    const here = await site();
-    const [stale, stopped, brief] = [
-      await here.propose("fresh", "v1"),
-      await here.propose("open", "v2"),
-      await here.propose("brief", "v3"),
-    ];
-    const quick = await here.propose("fresh", "v4");
-    expect(await here.approve(quick)).toMatchObject({ accepted: true, state: "intended" });
-    await sleep(1600);
-    expect(await here.approve(stale)).toMatchObject({ accepted: true, state: "denied", reason: "forbidden" });
-    const { nonce } = (await here.ask("stop", { why: "smoke" })) as { nonce: string };
-    expect(await here.approve(stopped)).toMatchObject({ accepted: true, state: "suppressed", reason: "latched" });
-    await here.ask("release", { nonce });
-    // Its time runs from the yes on; without a broker it can not leave.
-    await here.broker.stop();
-    await until("it to be noticed", () => here.daemon.lines.some(({ msg }) => msg === "commands are not connected"));
-    expect(await here.approve(brief)).toMatchObject({ accepted: true, state: "intended" });
-    expect(await here.end(brief)).toBe("expired! executeBefore: notConnected");
-    await here.broker.start();
-    await here.listen();
-    const marker = await here.propose("open", "v5");
-    await until("the bus", () => here.daemon.lines.filter(({ msg }) => msg === "commands are connected").length > 1);
-    await here.approve(marker);
-    expect(await here.end(marker)).toBe("acknowledged!");
-    expect(await here.effects()).toEqual(["plant/v4/command open", "plant/v5/command open"]);
-  }, 60_000);
+  test("with a wrong key, for another proposal, or by a stranger's token is refused and recorded", {
+    timeout: 60_000,
+  }, async () => {
+    const [one = ""] = await propose();
+    const [other = ""] = await propose();
+    const before = lines(refusals()).length;
+    const wrongKey = signedBy(eve.privateKey, one, "joe");
+    const forOther = signedBy(joe.privateKey, other, "joe");
+    const token = join(folder, "wrong.token");
+    writeFileSync(token, "not-anns", { mode: 0o600 });
+    expect(holdfast("approve", one, "--as", "joe", "--signature", wrongKey).status).toBe(1);
+    expect(holdfast("approve", one, "--as", "joe", "--signature", forOther).status).toBe(1);
+    expect(holdfast("approve", one, "--as", "maria", "--signature", signedBy(joe.privateKey, one, "joe")).status).toBe(
+      1,
+    );
+    expect(holdfast("approve", one, "--token-file", token).status).toBe(1);
+    expect(lines(refusals()).length).toBeGreaterThanOrEqual(before + 4);
+    expect(state(one)?.["state"]).toBe("awaitingApproval");
+    expect(holdfast("deny", one).status).toBe(0);
+    expect(state(one)).toMatchObject({ state: "denied", reason: "rejected" });
+    expect(holdfast("deny", other).status).toBe(0);
+    expect(commands).toEqual([]);
+  });
+
+  test("of one's own wish does not count", { timeout: 60_000 }, async () => {
+    const made = holdfast("tools", "use", "open", "k=mine", "--json");
+    const { id } = JSON.parse(made.out) as { id: string };
+    expect(state(id)?.["state"]).toBe("awaitingApproval");
+    expect(holdfast("approve", id).status).toBe(1);
+    expect(refusals()).toContain("nobody approves what they proposed");
+    const token = join(folder, "ann.token");
+    writeFileSync(token, ANN_TOKEN, { mode: 0o600 });
+    expect(holdfast("approve", id, "--token-file", token).status).toBe(0);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(commands).toEqual(["do/mine"]);
+  });
+
+  test("of what is critical takes two different people, over a kill in between", { timeout: 90_000 }, async () => {
+    const ids = await propose(1);
+    const id = ids.find((one) => state(one)?.["tool"] === "purge") ?? "";
+    expect(holdfast("approve", id).status).toBe(0);
+    expect(holdfast("approve", id).status).toBe(1);
+    expect(commands).toEqual([]);
+    await plant.endAsync(true);
+    await daemon.kill();
+    await start();
+    expect(holdfast("approve", id).status).toBe(1);
+    expect(state(id)?.["state"]).toBe("awaitingApproval");
+    expect(holdfast("approve", id, "--as", "joe", "--signature", signedBy(joe.privateKey, id, "joe")).status).toBe(0);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(commands.filter((topic) => topic.startsWith("purge/"))).toHaveLength(1);
+  });
+
+  test("by somebody who is named no more does not count, nor does what they said before", {
+    timeout: 90_000,
+  }, async () => {
+    const ids = await propose(1);
+    const id = ids.find((one) => state(one)?.["tool"] === "purge") ?? "";
+    const signature = signedBy(joe.privateKey, id, "joe");
+    expect(holdfast("approve", id, "--as", "joe", "--signature", signature).status).toBe(0);
+    await stop();
+    await start("joe");
+    expect(holdfast("approve", id, "--as", "joe", "--signature", signature).status).toBe(1);
+    // Maria's is one, and joe's counts no more.
+    expect(holdfast("approve", id).status).toBe(0);
+    expect(state(id)?.["state"]).toBe("awaitingApproval");
+    expect(commands).toEqual([]);
+    await stop();
+    await start();
+  });
+
+  test("that comes too late is none, and so is one while the gateway is stopped", { timeout: 60_000 }, async () => {
+    const [late = ""] = await propose(0.8, "soon");
+    expect(await becomes(() => state(late)?.["state"] === "denied", 10_000)).toBe(true);
+    expect(state(late)).toMatchObject({ reason: "approvalExpired" });
+    expect(holdfast("approve", late).status).toBe(1);
+    const [id = ""] = await propose();
+    expect(holdfast("stop", "for the test").status).toBe(0);
+    expect(holdfast("approve", id, "--json").out).toContain("latched");
+    expect(state(id)).toMatchObject({ state: "suppressed", reason: "latched" });
+    expect(holdfast("release").status).toBe(0);
+    expect(commands).toEqual([]);
+  });
 });

@@ -86,7 +86,8 @@ const brokerDies: Fault = async (site) => {
   await work(site);
   site.story.count("kill -9 of the broker");
   await site.killBroker();
-  await sleep(between(site, 50, 2500));
+  // Longer than most actions may take: those that wait for it are not done any more.
+  await sleep(between(site, 50, 4000));
   await site.startBroker();
 };
 

@@ -3,6 +3,7 @@ import { Acting, type ActLog } from "../../../daemon/act/acting.ts";
 import type { Proposed } from "../../../daemon/act/action.ts";
 import type { Origin } from "../../../daemon/act/proposer.ts";
 import { Reserve } from "../../../daemon/act/reserve.ts";
+import { millisecondOf } from "../../../daemon/ids.ts";
 import type { EpochInfo, RestoredActions } from "../../../daemon/store/messages.ts";
 import type { NewRecord } from "../../../daemon/store/open-batch.ts";
 import { FakeTool, planOf, StillClock } from "../../support/act.ts";
@@ -139,6 +140,9 @@ describe("what leads to the safe state while the disk is full", () => {
     const after = await started(directory);
     await after.acting.recovery.start();
     expect(after.log.ends()).toEqual(["intent", "unknown"]);
+    // The log is verified by it: a row's time is that of its id.
+    const [intent] = after.log.records;
+    expect(intent?.wallMs).toBe(millisecondOf(intent?.id ?? ""));
     expect(JSON.parse(after.propose()[0]?.body ?? "{}")).toMatchObject({ state: "limited", reason: "perMinute" });
   });
 
