@@ -88,6 +88,8 @@ const action = {
   idempotencyKey: z.string(),
   /** The whole path, with the tool left out. */
   dryRun: z.literal(true).optional(),
+  /** Of the event behind it, where the action may leave before its decision is on disk and must not leave twice. */
+  eventId: z.string().optional(),
 };
 
 /** An action that did not become an intent at once: refused with its reason, or waiting for a person. */

@@ -19,6 +19,7 @@ import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts
 import { Readings } from "./readings.ts";
 import { type Closed, Recoverer } from "./recoverer.ts";
 import { readLeftOpen } from "./recovery.ts";
+import { Repeats } from "./repeats.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
@@ -64,6 +65,7 @@ interface Inside {
   readonly limits: Limits;
   readonly breakers: Breakers;
   readonly exclusion: Exclusion;
+  readonly repeats: Repeats;
 }
 
 const SECOND_MS = 1000;
@@ -105,6 +107,9 @@ export class Acting {
     const ids = reserved.map((intent) => intent.id);
     const restored = await store.restoreActions(ids);
     const lost = reserved.filter(({ id }) => !restored.known.includes(id));
+    this.#inside = this.#build(restored);
+    // In one transaction: the intents, and what they took and may repeat.
+    this.#countWhatMayHaveLeft(restored.open, lost);
     if (lost.length > 0) await this.#relog(lost);
     for (const id of ids) await this.#fullDisk.release(id);
     const open = lost.map((intent) => ({ first: JSON.stringify(intent), intent: JSON.stringify(intent) }));
@@ -112,8 +117,6 @@ export class Acting {
       ...restored,
       open: [...restored.open, ...open.map((one) => ({ ...one, last: undefined, approvals: [] }))],
     };
-    this.#inside = this.#build(restored);
-    this.#countWhatMayHaveLeft(restored.open, lost);
     this.#timers.push(setInterval(() => this.#inside?.desk.expire(), SECOND_MS));
     this.#timers.push(setInterval(() => this.#fullDisk.look(), FULL_LOOK_MS));
     this.#timers.push(setInterval(() => this.#inside?.limits.forget(), FORGET_MS));
@@ -212,6 +215,7 @@ export class Acting {
     const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, unknownMs);
     const breakers = new Breakers({ clock, keep }, restored.limits);
     const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, unknownMs);
+    const repeats = new Repeats({ clock, keep }, restored.limits);
     const readings = this.#readings;
     const agentNumber = (agent: string): number => store.agentNumber(agent);
     const isFull = (): boolean => store.state().condition === "full";
@@ -219,7 +223,7 @@ export class Acting {
     const proposer = new Proposer(
       {
         ...{ clock, newId, agentNumber, policy, gateway, modes, isLatched },
-        ...{ isFull, hasReserve, limits, breakers, exclusion, readings },
+        ...{ isFull, hasReserve, limits, breakers, exclusion, readings, repeats },
       },
       plans,
     );
@@ -238,7 +242,7 @@ export class Acting {
       step: (action, step) => this.#step(action, step),
       durable: () => this.#durable(),
     });
-    return { proposer, executor, desk, limits, breakers, exclusion };
+    return { proposer, executor, desk, limits, breakers, exclusion, repeats };
   }
 
   /** While the bus is still there: what is under way gets its answers, and no readback is missed for want of it. */
@@ -294,7 +298,7 @@ export class Acting {
    */
   #countWhatMayHaveLeft(open: RestoredActions["open"], lost: readonly Intent[]): void {
     const { plans } = this.#deps;
-    const { limits, exclusion } = this.#whole();
+    const { limits, exclusion, repeats } = this.#whole();
     for (const one of open) {
       const { intent, lastState } = readLeftOpen(one);
       const plan = plans.get(intent?.tool ?? "");
@@ -302,7 +306,9 @@ export class Acting {
       const isUnsure = lastState === undefined || (plan.retries > 0 && lastState !== "acknowledged");
       if (isUnsure) limits.mayHaveLeft({ plan, target: intent.target, isDry: false });
     }
-    for (const { tool, target, id } of lost) {
+    for (const intent of lost) {
+      const { tool, target, id } = intent;
+      repeats.expect(intent);
       const plan = plans.get(tool);
       if (plan === undefined) continue;
       const use = { plan, target, isDry: false };

@@ -11,6 +11,7 @@ import type { Exclusion } from "./exclusion.ts";
 import { type Judgement, judge } from "./judge.ts";
 import type { Limits } from "./limits.ts";
 import type { Readings } from "./readings.ts";
+import type { Repeats } from "./repeats.ts";
 import type { ToolPlan } from "./tool-plan.ts";
 import { targetOf } from "./tool-plan.ts";
 
@@ -37,6 +38,7 @@ export interface ProposerDeps {
   readonly breakers: Breakers;
   readonly exclusion: Exclusion;
   readonly readings: Readings;
+  readonly repeats: Repeats;
 }
 
 /** Who wants it, and what they saw. */
@@ -97,7 +99,11 @@ export class Proposer {
       idempotent: plan.config.idempotent,
     };
     const verdict = this.#deps.policy.judge(action, proposal.context as unknown as PolicyContext, nowMs);
-    const judgement = this.#judge(action, plan, verdict, { isApproved: true, isDry: proposal.dryRun === true });
+    const judgement = this.#judge(action, plan, verdict, {
+      isApproved: true,
+      isDry: proposal.dryRun === true,
+      repeat: undefined,
+    });
     return { judgement, verdict };
   }
 
@@ -119,8 +125,9 @@ export class Proposer {
   }
 
   #one(origin: Origin, proposed: Proposed, plan: ToolPlan, judged: Judged): void {
-    const { policy, newId } = this.#deps;
+    const { policy, newId, repeats } = this.#deps;
     const { nowMs, agent, key, decision, by } = origin;
+    const { eventId } = origin.context;
     const target = proposed.failure === undefined ? targetOf(plan, proposed.arguments) : undefined;
     const action: JudgedAction = {
       tool: plan.name,
@@ -155,11 +162,13 @@ export class Proposer {
       // A person's action is one of its kind; a rule's is told by what made it.
       idempotencyKey: decision === undefined ? id : `${decision}/${proposed.rule}/${proposed.index}`,
       ...(isDry ? { dryRun: true as const } : {}),
+      ...(mayRepeat(plan) && eventId !== undefined ? { eventId } : {}),
     };
+    const repeat = eventId === undefined ? undefined : repeats.meet({ agent, eventId, ...proposed });
     const broken = brokenArguments(proposed, plan, target);
     const judgement: Judgement =
       broken === undefined
-        ? this.#judge(action, plan, verdict, { isApproved: false, isDry })
+        ? this.#judge(action, plan, verdict, { isApproved: false, isDry, repeat })
         : { state: "denied", reason: broken, needs: 0 };
     if (judgement.state === "intended") {
       const intent: Intent = { ...body, kind: "intent" };
@@ -193,7 +202,7 @@ export class Proposer {
     action: JudgedAction,
     plan: ToolPlan,
     verdict: PolicyVerdict,
-    how: { readonly isApproved: boolean; readonly isDry: boolean },
+    how: { readonly isApproved: boolean; readonly isDry: boolean; readonly repeat: string | undefined },
   ): Judgement {
     const { modes, isLatched, limits, breakers, exclusion, readings, isFull, hasReserve } = this.#deps;
     return judge({
@@ -205,6 +214,7 @@ export class Proposer {
       off: modes.isOff(action.agent, plan.name),
       isApproved: how.isApproved,
       limits: () =>
+        how.repeat ??
         (isFull() && !(plan.config.safeDirection && hasReserve()) ? "storeFull" : undefined) ??
         readings.refusal(plan, action.arguments) ??
         exclusion.refusal(plan, action.target) ??
@@ -229,6 +239,11 @@ export class Proposer {
     const number = this.#deps.agentNumber(agent);
     return { stream: 1, kind: body.kind, agent: number, id: body.id, wallMs: nowMs, body: JSON.stringify(body) };
   }
+}
+
+/** What may leave before its decision is on disk, and must not leave twice. */
+function mayRepeat({ config }: ToolPlan): boolean {
+  return config.safeDirection && !config.idempotent;
 }
 
 function brokenArguments(proposed: Proposed, plan: ToolPlan, target: string | undefined): string | undefined {

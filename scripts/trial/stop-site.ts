@@ -71,6 +71,12 @@ export class StopSite {
     return this.#daemon;
   }
 
+  /** What there is to say of a daemon that is not well. */
+  lastWords(): string {
+    const { child, lines } = this.daemon;
+    return `daemon ${child.signalCode ?? child.exitCode ?? "runs"}, said: ${JSON.stringify(lines.slice(-5))}`;
+  }
+
   async start(): Promise<void> {
     this.#daemon = await startDaemon(this.#config, this.data);
   }
