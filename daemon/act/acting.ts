@@ -101,9 +101,10 @@ export class Acting {
   async start(): Promise<void> {
     const { store, reserve, log } = this.#deps;
     const reserved = await reserve.start().catch((err: unknown) => {
-      log.warn({ part: "act", err }, "there is no reserve for a full disk");
+      log.warn({ part: "act", err }, "the reserve can not be read");
       return [];
     });
+    if (!reserve.isThere) log.warn({ part: "act" }, "there is no reserve for a full disk");
     const ids = reserved.map((intent) => intent.id);
     const restored = await store.restoreActions(ids);
     const lost = reserved.filter(({ id }) => !restored.known.includes(id));

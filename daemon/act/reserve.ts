@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Intent } from "../../sync/records.ts";
@@ -21,16 +22,11 @@ export class Reserve {
     this.#path = join(directory, "reserve");
   }
 
-  /** Opens it, or makes it; gives the intents that an earlier start left in it. Without room for it there is none. */
+  /** Opens it, or makes it; gives the intents that an earlier start left in it. Without room for it nothing is kept. */
   async start(): Promise<Intent[]> {
-    this.#file = await open(this.#path, "r+").catch(() => open(this.#path, "w+", 0o640));
-    const file = this.#file;
+    const file = await open(this.#path, constants.O_RDWR | constants.O_CREAT, 0o640);
     const bytes = Buffer.alloc(SLOTS * SLOT_BYTES);
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
-    if (bytesRead < bytes.length) {
-      await file.write(Buffer.alloc(bytes.length - bytesRead), 0, bytes.length - bytesRead, bytesRead);
-      await file.sync();
-    }
     const left: Intent[] = [];
     for (let slot = 0; slot < SLOTS; slot++) {
       const intent = intentIn(bytes.subarray(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES));
@@ -38,7 +34,14 @@ export class Reserve {
       this.#used.set(intent.id, slot);
       left.push(intent);
     }
+    if (await isWhole(file, bytesRead)) this.#file = file;
+    else await file.close();
     return left;
+  }
+
+  /** Room is held for it. */
+  get isThere(): boolean {
+    return this.#file !== undefined;
   }
 
   async stop(): Promise<void> {
@@ -77,6 +80,20 @@ export class Reserve {
     if (slot === undefined || this.#file === undefined) return;
     await this.#file.write(Buffer.alloc(SLOT_BYTES), 0, SLOT_BYTES, slot * SLOT_BYTES);
     this.#used.delete(id);
+  }
+}
+
+/** Takes the room that it does not have yet. False: there is none. */
+async function isWhole(file: FileHandle, bytes: number): Promise<boolean> {
+  const missing = SLOTS * SLOT_BYTES - bytes;
+  if (missing === 0) return true;
+  try {
+    const { bytesWritten } = await file.write(Buffer.alloc(missing), 0, missing, bytes);
+    await file.sync();
+    return bytesWritten === missing;
+  } catch {
+    // The disk is full; the next start tries again.
+    return false;
   }
 }
 

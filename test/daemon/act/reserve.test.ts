@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Reserve } from "../../../daemon/act/reserve.ts";
+import { SmallDisk } from "../../../scripts/trial/small-disk.ts";
 import type { Intent } from "../../../sync/records.ts";
 import { temporaryDirectory } from "../store/support.ts";
 
@@ -51,4 +53,31 @@ describe("the reserve for a full disk", () => {
     expect(await cut.keep(intentOf(3))).toBe(true);
     await cut.stop();
   });
+
+  test.runIf(process.getuid?.() === 0)(
+    "is none where there was no room for it, and loses nothing that it had",
+    async () => {
+      const disk = new SmallDisk(temporaryDirectory(), 4);
+      try {
+        const reserve = new Reserve(disk.folder);
+        await reserve.start();
+        await reserve.keep(intentOf(1));
+        await reserve.stop();
+        truncateSync(join(disk.folder, "reserve"), 4096);
+        disk.fillTo(0);
+        spawnSync("sh", ["-c", 'while printf %04096d 0 >> "$0"; do :; done', join(disk.folder, "rest")]);
+        const none = new Reserve(disk.folder);
+        expect((await none.start()).map(({ id }) => id)).toEqual(["intent-1"]);
+        expect({ isThere: none.isThere, free: none.free }).toEqual({ isThere: false, free: 0 });
+        expect(await none.keep(intentOf(2))).toBe(false);
+        disk.free();
+        const again = new Reserve(disk.folder);
+        expect((await again.start()).map(({ id }) => id)).toEqual(["intent-1"]);
+        expect(again.isThere).toBe(true);
+        await again.stop();
+      } finally {
+        disk.remove();
+      }
+    },
+  );
 });
