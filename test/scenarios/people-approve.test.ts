@@ -16,7 +16,7 @@ const NOT_YET_SECOND = { accepted: true, state: "awaitingApproval", given: 1, ne
 
 let open: ApprovalSite | undefined;
 afterEach(async () => {
-  await open?.close();
+  await open?.site.close();
   open = undefined;
 });
 
@@ -25,7 +25,7 @@ async function site(): Promise<ApprovalSite> {
   return open;
 }
 
-const isRefused = { accepted: false, state: "refused" };
+const isRefused = { accepted: false };
 
 describeWithMosquitto("an answer that does not count", () => {
   test("is refused and recorded, whoever gives it, and nothing is sent", async () => {
@@ -62,7 +62,7 @@ describeWithMosquitto("an answer that does not count", () => {
     // For something that is not there, and after its time.
     expect(await here.approve("01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5e")).toMatchObject(isRefused);
     const late = await here.propose("hasty", "v4");
-    expect(await here.end(late)).toBe("denied! approvalExpired");
+    expect(await here.site.end(late)).toBe("denied! approvalExpired");
     expect(await here.approve(late)).toMatchObject({ ...isRefused, reason: "it is decided already" });
     expect(here.approvals(late).map(({ decision }) => decision)).toEqual(["expired", "refused"]);
     expect(await here.effects()).toEqual([]);
@@ -73,7 +73,7 @@ describeWithMosquitto("an answer that does not count", () => {
     const one = await here.propose("open", "v1");
     const signature = await here.signed(one, "jan", keys.jan.privateKey);
     expect(await here.bring(one, "jan", signature)).toMatchObject({ accepted: true, state: "intended" });
-    expect(await here.end(one)).toBe("acknowledged!");
+    expect(await here.site.end(one)).toBe("acknowledged!");
     expect(await here.approve(one, "ines")).toMatchObject(isRefused);
     await expect(here.bring(one, "jan", signature)).rejects.toThrow();
     expect(await here.refusals(one, 2)).toEqual(["ines: it is decided already", "jan: notOpen"]);
@@ -88,10 +88,10 @@ describeWithMosquitto("an answer that does not count", () => {
     expect(await here.refusals(dump, 3)).toEqual(
       Array(3).fill("maria: maria has said yes already: another person has to"),
     );
-    expect(await here.effects()).toEqual(["plant/v1/command open"]);
+    expect(await here.effects()).toEqual(["open v1"]);
     expect(await here.approve(dump, "ines")).toMatchObject({ accepted: true, state: "intended", given: 2 });
-    expect(await here.end(dump)).toBe("acknowledged!");
-    expect(await here.effects()).toEqual(["plant/v1/command open", "plant/v2/command dump"]);
+    expect(await here.site.end(dump)).toBe("acknowledged!");
+    expect(await here.effects()).toEqual(["open v1", "dump v2"]);
   }, 60_000);
 
   test("comes from somebody who was removed, or comes again after a restart", async () => {
@@ -105,22 +105,22 @@ describeWithMosquitto("an answer that does not count", () => {
     const signature = await here.signed(done, "jan", keys.jan.privateKey);
     const forOne = await here.signed(one, "jan", keys.jan.privateKey);
     await here.bring(done, "jan", signature);
-    expect(await here.end(done)).toBe("acknowledged!");
-    await here.daemon.stop();
+    expect(await here.site.end(done)).toBe("acknowledged!");
+    await here.site.daemon.stop();
     const { eve: _e, jan: _j, ...left } = people;
     here.write(left);
-    await here.start();
+    await here.site.start();
     await expect(here.approve(one, "eve")).rejects.toThrow();
     await expect(here.bring(one, "jan", forOne)).rejects.toThrow();
     // What eve said before she was removed does not count either.
     expect(await here.approve(dump, "ines")).toMatchObject(NOT_YET_SECOND);
     here.write(people);
-    await here.daemon.kill();
-    await here.start();
+    await here.site.daemon.kill();
+    await here.site.start();
     await expect(here.bring(done, "jan", signature)).rejects.toThrow();
     expect(await here.refusals(one, 2)).toEqual([expect.stringMatching(/: token$/), "jan: signature"]);
     expect(await here.refusals(done, 1)).toEqual(["jan: notOpen"]);
-    expect(await here.effects()).toEqual(["plant/v3/command open"]);
+    expect(await here.effects()).toEqual(["open v3"]);
   }, 60_000);
 
   test.runIf(isRoot)(
@@ -128,11 +128,11 @@ describeWithMosquitto("an answer that does not count", () => {
     async () => {
       const here = await site();
       const one = await here.propose("open", "v1");
-      chmodSync(here.folder, 0o755);
-      chmodSync(here.data, 0o750);
-      for (const path of [here.data, join(here.data, "control.sock")]) chownSync(path, 0, STRANGER);
+      chmodSync(here.site.folder, 0o755);
+      chmodSync(here.site.data, 0o750);
+      for (const path of [here.site.data, join(here.site.data, "control.sock")]) chownSync(path, 0, STRANGER);
       const as = ["--reuid", String(STRANGER), "--regid", String(STRANGER), "--clear-groups"];
-      const done = spawnSync("setpriv", [...as, process.execPath, mainPath, "approve", one, "--data", here.data]);
+      const done = spawnSync("setpriv", [...as, process.execPath, mainPath, "approve", one, "--data", here.site.data]);
       expect(done).toMatchObject({ status: 1 });
       expect(await here.refusals(one, 1)).toEqual([`user:${STRANGER}: unknown`]);
       expect(await here.effects()).toEqual([]);
@@ -145,9 +145,9 @@ describeWithMosquitto("an action that people said yes to", () => {
   test("is signed far from the gateway, with openssl, and done once", async () => {
     const here = await site();
     const one = await here.propose("open", "v1");
-    const [text, key] = [join(here.folder, "text"), join(here.folder, "jan.pem")];
+    const [text, key] = [join(here.site.folder, "text"), join(here.site.folder, "jan.pem")];
     writeFileSync(key, keys.jan.privateKey.export({ format: "pem", type: "pkcs8" }));
-    writeFileSync(text, holdfast(["approve", one, "--as", "jan", "--print-text", "--data", here.data]));
+    writeFileSync(text, holdfast(["approve", one, "--as", "jan", "--print-text", "--data", here.site.data]));
     const signature = execFileSync("openssl", ["pkeyutl", "-sign", "-rawin", "-in", text, "-inkey", key]);
     const given = [
       "approve",
@@ -157,12 +157,12 @@ describeWithMosquitto("an action that people said yes to", () => {
       "--signature",
       signature.toString("base64"),
       "--data",
-      here.data,
+      here.site.data,
       "--json",
     ];
     expect(JSON.parse(holdfast(given))).toMatchObject({ accepted: true, state: "intended", given: 1, needs: 1 });
-    expect(await here.end(one)).toBe("acknowledged!");
-    expect(await here.effects()).toEqual(["plant/v1/command open"]);
+    expect(await here.site.end(one)).toBe("acknowledged!");
+    expect(await here.effects()).toEqual(["open v1"]);
     expect(here.approvals(one)).toMatchObject([{ decision: "approved", by: "jan", signature: expect.any(String) }]);
   }, 60_000);
 
@@ -170,27 +170,27 @@ describeWithMosquitto("an action that people said yes to", () => {
     const here = await site();
     const dump = await here.propose("dump", "v1");
     expect(await here.approve(dump)).toMatchObject(NOT_YET_SECOND);
-    await here.daemon.kill();
-    await here.start();
+    await here.site.daemon.kill();
+    await here.site.start();
     expect(await here.approve(dump)).toMatchObject(isRefused);
     expect(await here.approve(dump, "ines")).toMatchObject({ accepted: true, state: "intended" });
-    expect(await here.end(dump)).toBe("acknowledged!");
+    expect(await here.site.end(dump)).toBe("acknowledged!");
     const [once, again] = [await here.propose("open", "v2"), await here.propose("repeatable", "v3")];
-    await here.daemon.kill();
+    await here.site.daemon.kill();
     for (const [id, end] of [
       [once, "unknown! the daemon ended before it was known"],
       [again, "acknowledged!"],
     ] as const) {
       // The yes and the intent are on disk, and nothing has left.
-      await here.start("act.leave");
+      await here.site.start("act.leave");
       await expect(here.approve(id)).rejects.toThrow();
-      await until("its end", () => here.daemon.child.signalCode === "SIGKILL");
-      expect(await here.effects()).toEqual(["plant/v1/command dump"]);
-      await here.start();
-      expect(await here.end(id)).toBe(end);
-      await here.daemon.kill();
+      await until("its end", () => here.site.daemon.child.signalCode === "SIGKILL");
+      expect(await here.effects()).toEqual(["dump v1"]);
+      await here.site.start();
+      expect(await here.site.end(id)).toBe(end);
+      await here.site.daemon.kill();
     }
-    expect(await here.effects()).toEqual(["plant/v1/command dump", "plant/v3/command again"]);
+    expect(await here.effects()).toEqual(["dump v1", "again v3"]);
   }, 60_000);
 
   test("is not done after its time, and not when what has changed meanwhile forbids it", async () => {
@@ -208,16 +208,21 @@ describeWithMosquitto("an action that people said yes to", () => {
     expect(await here.approve(stopped)).toMatchObject({ accepted: true, state: "suppressed", reason: "latched" });
     await here.ask("release", { nonce });
     // Its time runs from the yes on; without a broker it can not leave.
-    await here.broker.stop();
-    await until("it to be noticed", () => here.daemon.lines.some(({ msg }) => msg === "commands are not connected"));
+    await here.site.broker.stop();
+    await until("it to be noticed", () =>
+      here.site.daemon.lines.some(({ msg }) => msg === "commands are not connected"),
+    );
     expect(await here.approve(brief)).toMatchObject({ accepted: true, state: "intended" });
-    expect(await here.end(brief)).toBe("expired! executeBefore: notConnected");
-    await here.broker.start();
-    await here.listen();
+    expect(await here.site.end(brief)).toBe("expired! executeBefore: notConnected");
+    await here.site.broker.start();
+    await here.site.listen();
     const marker = await here.propose("open", "v5");
-    await until("the bus", () => here.daemon.lines.filter(({ msg }) => msg === "commands are connected").length > 1);
+    await until(
+      "the bus",
+      () => here.site.daemon.lines.filter(({ msg }) => msg === "commands are connected").length > 1,
+    );
     await here.approve(marker);
-    expect(await here.end(marker)).toBe("acknowledged!");
-    expect(await here.effects()).toEqual(["plant/v4/command open", "plant/v5/command open"]);
+    expect(await here.site.end(marker)).toBe("acknowledged!");
+    expect(await here.effects()).toEqual(["open v4", "open v5"]);
   }, 60_000);
 });

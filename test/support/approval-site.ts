@@ -1,16 +1,8 @@
 import { createHash, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { MqttClient } from "mqtt";
-import { callAsPerson, callDaemon } from "../../daemon/api/control-client.ts";
-import { eachRecord } from "../../scripts/trial/acted.ts";
-import { launchDaemon, type RunningDaemon } from "../../scripts/trial/daemon.ts";
-import { busOf } from "../../scripts/trial/fixtures.ts";
 import { approvalText } from "../../sync/approval-text.ts";
-import type { Approval, Outcome } from "../../sync/records.ts";
-import { sensor, until } from "./bus.ts";
-import { type Mosquitto, startMosquitto } from "./mosquitto.ts";
+import type { Approval } from "../../sync/records.ts";
+import { ActSite } from "./act-site.ts";
+import { until } from "./bus.ts";
 
 /** Who this test runs as, as the gateway's file names users without an account. */
 const OWN_USER = String(process.getuid?.() ?? 0);
@@ -49,71 +41,29 @@ export interface Told {
   readonly needs: number;
 }
 
-/** A gateway on a broker of its own, whose tools ask people first, and somebody who looks at what reaches the plant. */
+/** People of a gateway whose tools ask them first. */
 export class ApprovalSite {
-  readonly folder = mkdtempSync(join(tmpdir(), "holdfast-approvals-"));
-  readonly data = join(this.folder, "data");
-  readonly #seen: string[] = [];
-  #marks = 0;
-  readonly #config = join(this.folder, "holdfast.yaml");
-  #broker: Mosquitto | undefined;
-  #plant: MqttClient | undefined;
-  #daemon: RunningDaemon | undefined;
+  readonly site = new ActSite();
 
   static async open(): Promise<ApprovalSite> {
-    const site = new ApprovalSite();
-    site.#broker = await startMosquitto();
-    await site.listen();
-    site.write(people);
-    await site.start();
-    return site;
-  }
-
-  get broker(): Mosquitto {
-    if (this.#broker === undefined) throw new Error("there is no broker");
-    return this.#broker;
-  }
-
-  get daemon(): RunningDaemon {
-    if (this.#daemon === undefined) throw new Error("no daemon runs");
-    return this.#daemon;
-  }
-
-  async listen(): Promise<void> {
-    this.#plant = await sensor(this.broker.url);
-    this.#plant.on("message", (topic, payload) => {
-      this.#seen.push(`${topic} ${(JSON.parse(payload.toString()) as { cmd: string }).cmd}`);
-    });
-    await this.#plant.subscribeAsync("plant/#", { qos: 1 });
-  }
-
-  /** What has reached the plant so far: all that the broker took before now. */
-  async effects(): Promise<string[]> {
-    this.#marks += 1;
-    const cmd = String(this.#marks);
-    this.#plant?.publish("plant/mark", JSON.stringify({ cmd }), { qos: 1 });
-    await until("the mark", () => this.#seen.includes(`plant/mark ${cmd}`));
-    return this.#seen.filter((one) => !one.startsWith("plant/mark "));
+    const here = new ApprovalSite();
+    await here.site.open(configOf(people));
+    return here;
   }
 
   /** The gateway's file, with these people in it. */
   write(named: Readonly<Record<string, object>>): void {
-    writeFileSync(this.#config, JSON.stringify(configOf(this.broker.port, named)));
+    this.site.write(configOf(named));
   }
 
-  /** `crashpoint`: where it is to die. */
-  async start(crashpoint?: string): Promise<void> {
-    const wrapper = crashpoint === undefined ? [] : ["env", `HOLDFAST_TEST_CRASHPOINT=${crashpoint}`];
-    this.#daemon = await launchDaemon(this.#config, this.data, wrapper).ready;
-    await until("its own way onto the bus", () =>
-      this.daemon.lines.some(({ msg }) => msg === "commands are connected"),
-    );
+  /** What has reached the plant. */
+  async effects(): Promise<string[]> {
+    return (await this.site.told()).map(({ about, cmd }) => `${cmd} ${about}`);
   }
 
   /** Asks as the bearer of a token, or as the user who runs this test, who is maria. */
   async ask(verb: string, parameters: Readonly<Record<string, unknown>>, bearer?: Bearer): Promise<unknown> {
-    const token = bearer === undefined ? {} : { token: tokens[bearer] };
-    return await callAsPerson({ dataDirectory: this.data, verb, parameters: { ...parameters, ...token } });
+    return await this.site.ask(verb, { ...parameters, ...(bearer === undefined ? {} : { token: tokens[bearer] }) });
   }
 
   /** Somebody wants a tool used. */
@@ -133,7 +83,7 @@ export class ApprovalSite {
   }
 
   async hash(proposal: string): Promise<string> {
-    const open = (await callDaemon({ dataDirectory: this.data, verb: "approvals" })) as { id: string; hash: string }[];
+    const open = (await this.site.ask("approvals")) as { id: string; hash: string }[];
     return open.find(({ id }) => id === proposal)?.hash ?? "";
   }
 
@@ -145,15 +95,13 @@ export class ApprovalSite {
     more: { readonly decision?: "rejected"; readonly of?: string } = {},
   ): Promise<string> {
     const { decision = "approved", of = proposal } = more;
-    return sign(null, approvalText({ decision, hash: await this.hash(of), person, proposal: of }), key).toString(
-      "base64",
-    );
+    const text = approvalText({ decision, hash: await this.hash(of), person, proposal: of });
+    return sign(null, text, key).toString("base64");
   }
 
   approvals(proposal: string): Approval[] {
-    return [...eachRecord(this.data, ["approval"])]
-      .map((body) => body as Approval)
-      .filter((one) => one.proposal === proposal);
+    const all = this.site.records("approval").map((body) => body as Approval);
+    return all.filter((one) => one.proposal === proposal);
   }
 
   /** What was refused, and to whom, once so many are on disk. */
@@ -162,31 +110,9 @@ export class ApprovalSite {
     await until("the refusals' records", () => refused().length >= count);
     return refused().map(({ by, reason }) => `${by}: ${reason}`);
   }
-
-  steps(action: string): string[] {
-    return [...eachRecord(this.data, ["outcome"])]
-      .map((body) => body as Outcome)
-      .filter(({ intent }) => intent === action)
-      .map(
-        ({ state, reason, final }) => `${state}${final === true ? "!" : ""}${reason === undefined ? "" : ` ${reason}`}`,
-      );
-  }
-
-  /** Waits for the last step of an action. */
-  async end(action: string): Promise<string> {
-    await until("the action's end", () => this.steps(action).some((step) => step.includes("!")), 15_000);
-    return this.steps(action).at(-1) ?? "";
-  }
-
-  async close(): Promise<void> {
-    await this.#plant?.endAsync(true);
-    if (this.#daemon?.child.exitCode === null) await this.#daemon.kill();
-    await this.#broker?.remove();
-    rmSync(this.folder, { recursive: true, force: true });
-  }
 }
 
-function configOf(port: number, named: object): object {
+function configOf(named: object): object {
   const valve = (more: object): object => ({
     kind: "mqtt",
     topic: "plant/{valve}/command",
@@ -194,10 +120,8 @@ function configOf(port: number, named: object): object {
     ...more,
   });
   return {
-    schemaVersion: 1,
     device: { name: "plant-7" },
     mode: "auto",
-    bus: busOf("external", port),
     people: named,
     agents: {},
     tools: {
