@@ -53,7 +53,7 @@ export class Limits {
 
   /** Why it may not be done now; undefined when it may. */
   refusal(use: Use): string | undefined {
-    return this.#full(this.#taken, use);
+    return this.#full(this.#taken, this.#places(use));
   }
 
   /** Takes one of each limit that the use has. */
@@ -68,10 +68,11 @@ export class Limits {
 
   /** At the last moment: why it may not leave now; undefined when it leaves, which is counted. */
   leave(use: Use): string | undefined {
-    const refusal = this.#full(this.#left, use);
+    const places = this.#places(use);
+    const refusal = this.#full(this.#left, places);
     if (refusal !== undefined) return refusal;
     const nowBootMs = this.#deps.clock.bootMs();
-    for (const { scope, windowMs } of this.#places(use))
+    for (const { scope, windowMs } of places)
       this.#left.set(scope, {
         counted: takeOne(this.#left.get(scope)?.counted ?? NONE_TAKEN, windowMs, nowBootMs),
         windowMs,
@@ -91,9 +92,9 @@ export class Limits {
       if (isForgotten(counted, windowMs, nowBootMs)) this.#left.delete(scope);
   }
 
-  #full(counters: ReadonlyMap<string, { counted: Counted }>, use: Use): string | undefined {
+  #full(counters: ReadonlyMap<string, { counted: Counted }>, places: readonly Place[]): string | undefined {
     const nowBootMs = this.#deps.clock.bootMs();
-    return this.#places(use).find(({ scope, windowMs, most }) => {
+    return places.find(({ scope, windowMs, most }) => {
       const known = counters.get(scope);
       return known !== undefined && takenIn(known.counted, windowMs, nowBootMs) >= most;
     })?.reason;
