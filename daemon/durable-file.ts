@@ -2,9 +2,9 @@ import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 /** Writes a file so that after a power cut it is there whole, old or new: temp, fsync, rename, fsync of the folder. */
-export function writeDurably(path: string, content: string | Uint8Array): void {
+export function writeDurably(path: string, content: string | Uint8Array, mode = 0o640): void {
   const temporary = `${path}.${process.pid}.tmp`;
-  const file = openSync(temporary, "w", 0o640);
+  const file = openSync(temporary, "w", mode);
   try {
     writeAll(file, typeof content === "string" ? Buffer.from(content) : content);
     fsyncSync(file);

@@ -29,3 +29,8 @@ export function createIds(): (wallMs: number) => string {
     return `${prefix}${hex.slice(0, 3)}-${hex.slice(4, 8)}-${hex.slice(8, 20)}`;
   };
 }
+
+/** The millisecond that a UUIDv7 carries (RFC 9562, 5.7). */
+export function millisecondOf(id: string): number {
+  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+}

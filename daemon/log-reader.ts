@@ -1,15 +1,11 @@
-import { accessSync, constants, existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Decision, type RecordKind, readDecision } from "../sync/records.ts";
 import { type ActionLine, actionLine } from "./act/action-line.ts";
-import { callDaemon } from "./api/control-client.ts";
 import { DaemonError } from "./errors.ts";
+import { isReadable, type LogPages, openLogPages } from "./log-pages.ts";
 import { digestFinder } from "./model-digests.ts";
-import type { RestoredAction } from "./store/messages.ts";
-import { type Page, type RecordFilter, recordById, recordPage, type StoredRow } from "./store/queries.ts";
-import { recordsSchema } from "./store/schema.ts";
-import { openForReading } from "./store/sqlite-reader.ts";
-import { type ActionFilter, actionPage, actionsOfDecisions } from "./store/tables/action.ts";
+import type { RecordFilter, StoredRow } from "./store/queries.ts";
+import type { ActionFilter } from "./store/tables/action.ts";
 
 /** A decision with its place in the log. */
 export interface PlacedDecision {
@@ -22,15 +18,6 @@ export interface PlacedDecision {
 
 export type DecisionFilter = Omit<RecordFilter, "kinds" | "limit" | "newestFirst">;
 
-/** Where pages of the log come from. */
-interface LogPages {
-  page(filter: RecordFilter): Promise<Page>;
-  byId(id: string): Promise<StoredRow | undefined>;
-  actions(filter: ActionFilter): Promise<RestoredAction[]>;
-  actionsOf(decisions: readonly string[]): Promise<RestoredAction[]>;
-  close(): void;
-}
-
 const PAGE_ROWS = 500;
 
 /** The decisions of a data directory, read in pages, so that nothing holds the database's WAL for long. */
@@ -40,15 +27,8 @@ export class LogReader {
 
   /** Reads the file itself, whether the daemon runs or not; without the right to, asks the daemon. */
   constructor(dataDirectory: string) {
-    const path = join(dataDirectory, "records.db");
     this.#whole = isReadable(join(dataDirectory, "control.db")) ? digestFinder(dataDirectory) : (decision) => decision;
-    if (isReadable(path)) this.#pages = filePages(path);
-    else if (existsSync(dataDirectory) && !isReadable(dataDirectory)) this.#pages = daemonPages(dataDirectory);
-    else if (existsSync(path)) this.#pages = daemonPages(dataDirectory);
-    else {
-      const hint = "Name the data directory with --data, or its configuration with --config.";
-      throw new DaemonError("NO_DATA", { path }, { hint });
-    }
+    this.#pages = openLogPages(dataDirectory);
   }
 
   /** The newest `limit` decisions, oldest of them first. */
@@ -147,38 +127,4 @@ export class LogReader {
     const { n, epoch, stream, seq } = row;
     return { n, epoch, stream, seq, decision: this.#whole(readDecision(row.body)) };
   }
-}
-
-function isReadable(path: string): boolean {
-  try {
-    accessSync(path, constants.R_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function filePages(path: string): LogPages {
-  const database = openForReading(path, recordsSchema);
-  return {
-    page: async (filter) => recordPage(database, filter),
-    byId: async (id) => recordById(database, id),
-    actions: async (filter) => actionPage(database, filter),
-    actionsOf: async (decisions) => actionsOfDecisions(database, decisions),
-    close: () => database.close(),
-  };
-}
-
-/** By the control socket: for people who may talk to the daemon and not read its files. */
-function daemonPages(dataDirectory: string): LogPages {
-  return {
-    page: async (filter) => (await callDaemon({ dataDirectory, verb: "page", parameters: { ...filter } })) as Page,
-    byId: async (id) =>
-      ((await callDaemon({ dataDirectory, verb: "record", parameters: { id } })) as StoredRow | null) ?? undefined,
-    actions: async (filter) =>
-      (await callDaemon({ dataDirectory, verb: "actions", parameters: { ...filter } })) as RestoredAction[],
-    actionsOf: async (decisions) =>
-      (await callDaemon({ dataDirectory, verb: "actionsOf", parameters: { decisions } })) as RestoredAction[],
-    close: () => undefined,
-  };
 }

@@ -298,7 +298,7 @@ export class Recorder {
   }
 
   #origin(line: NewRecord, seen: PassValues, answer: Answer | undefined, trace: string | undefined): Origin {
-    const { agent, inputNames, fieldNames } = this.#options.form;
+    const { agent, inputNames, fieldNames, privateNames } = this.#options.form;
     const features = valuesOf(inputNames, seen.row);
     const context: PolicyContext = {
       key: seen.key,
@@ -309,7 +309,16 @@ export class Recorder {
       features: this.#options.hasFeatures ? features : {},
       answer: answer ?? {},
     };
-    return { decision: line.id, by: undefined, agent, key: seen.key, context, trace, nowMs: line.wallMs };
+    return {
+      decision: line.id,
+      by: undefined,
+      agent,
+      key: seen.key,
+      context,
+      private: privateNames,
+      trace,
+      nowMs: line.wallMs,
+    };
   }
 }
 

@@ -336,10 +336,17 @@ function privateNamesOf(plan: AgentPlan): string[] {
   return [...new Set([...hidden, ...made, ...privateQueries(plan)])];
 }
 
-/** A rule looks at fields that the inputs do not show: they are written down too, so that the decision can be made again. */
+/**
+ * A rule, or what it does, looks at fields that the inputs do not show: they are written down too, so that the decision
+ * and its actions can be made again.
+ */
 function readsFields({ plan, compiled }: PreparedAgent): boolean {
   if (plan.features === undefined) return false;
-  return compiled.rules.some(({ when, clearWhen }) =>
-    [...when.reads, ...(clearWhen?.reads ?? [])].some((name) => name.startsWith("event.fields")),
-  );
+  const { rules, fallback, silence } = compiled;
+  const actions = [...rules.flatMap((rule) => rule.actions), ...fallback, ...silence];
+  const expressions = [
+    ...rules.flatMap(({ when, clearWhen }) => [when, clearWhen]),
+    ...actions.flatMap((action) => action.arguments.map((argument) => argument.expression)),
+  ];
+  return expressions.some((one) => [...(one?.reads ?? [])].some((name) => name.startsWith("event.fields")));
 }

@@ -46,3 +46,6 @@ export const startReasons = [
   "truncated",
 ] as const;
 export type StartReason = (typeof startReasons)[number];
+
+/** Starts after which the log does not go on where it ended. */
+export const discontinuities: readonly StartReason[] = ["moved", "restored", "recovered", "truncated"];

@@ -136,6 +136,7 @@ export type ActionState = (typeof actionStates)[number];
 export const outcomeSchema = record("outcome", {
   /** The action: the intent's id, or that of the proposal that it was. */
   intent: z.uuid(),
+  agent: z.string(),
   state: z.enum(actionStates),
   reason: z.string().optional(),
   /** Since the proposal. */
@@ -216,11 +217,20 @@ export const transitionSchema = record("transition", {
 });
 
 /** How far a stream of an epoch has come: its last seq and the chain value there. */
-const head = z.object({ stream: z.number().int(), seq: z.number().int(), chain: chainValue });
+const head = z.object({
+  stream: z.number().int(),
+  seq: z.number().int(),
+  chain: chainValue,
+  /** In head records: where the rows since the head before lay among those of all streams, as a digest. */
+  places: hex16.optional(),
+});
 export type StreamHead = z.infer<typeof head>;
 
 export const gapSchema = z.object({ from: wallMs, to: wallMs, reason: z.string() });
 export type Gap = z.infer<typeof gapSchema>;
+
+/** With what the gateway signed: Ed25519 over the line without its last member, `signature`. Older lines have none. */
+const signature = { key: hex16.optional(), signature: z.string().optional() };
 
 export const epochStartSchema = record("epochStart", {
   epoch: hex16,
@@ -234,10 +244,17 @@ export const epochStartSchema = record("epochStart", {
   reason: z.enum(startReasons),
   gap: gapSchema.optional(),
   notes: z.array(z.string()),
+  ...signature,
 });
 
-export const epochCloseSchema = record("epochClose", { ordinal: z.number().int(), heads: z.array(head), at: wallMs });
-export const chainHeadSchema = record("chainHead", { ordinal: z.number().int(), heads: z.array(head), at: wallMs });
+const headsSaid = {
+  ordinal: z.number().int(),
+  heads: z.array(head),
+  at: wallMs,
+  ...signature,
+};
+export const epochCloseSchema = record("epochClose", headsSaid);
+export const chainHeadSchema = record("chainHead", headsSaid);
 export const feedbackSchema = record("feedback", {
   decision: z.uuid(),
   label: z.unknown(),

@@ -25,11 +25,21 @@ export function redact<T extends object>(record: T): { readonly body: T; readonl
   const hidden: Json = { ...body };
   for (const member of VALUES) if (isObject(body[member])) hidden[member] = withoutValues(body[member], names, quotes);
   if (body["context"] !== undefined) hidden["context"] = withoutValues(body["context"], names, quotes);
-  const texts = [...quotes].sort((a, b) => b.length - a.length);
+  const texts = longestFirst(quotes);
   for (const member of TEXTS)
     if (typeof body[member] === "string") hidden[member] = withoutQuotes(body[member] as string, texts);
   if (Array.isArray(body["rules"])) hidden["rules"] = body["rules"].map(withoutError);
   return { body: hidden as T, redacted: true };
+}
+
+/** A text about an action, without what it may quote of arguments made from private fields. */
+export function withoutArguments(
+  text: string,
+  made: { readonly arguments: Readonly<Record<string, unknown>>; readonly private?: readonly string[] | undefined },
+): string {
+  const quotes = new Set<string>();
+  for (const name of made.private ?? []) note(made.arguments[name], quotes);
+  return withoutQuotes(text, longestFirst(quotes));
 }
 
 /** Replaces members with these names at any depth, and notes what stood there. */
@@ -54,6 +64,10 @@ function note(value: unknown, quotes: Set<string>): void {
   }
 }
 
+function longestFirst(quotes: ReadonlySet<string>): string[] {
+  return [...quotes].sort((a, b) => b.length - a.length);
+}
+
 function withoutQuotes(text: string, quotes: readonly string[]): string {
   return quotes.reduce((rest, quote) => rest.replaceAll(quote, PRIVATE), text);
 }
@@ -63,6 +77,11 @@ function withoutError(rule: unknown): unknown {
   if (!isObject(rule) || typeof rule["why"] !== "string") return rule;
   const isTelling = rule["why"].startsWith("error: ") && !HARMLESS.test(rule["why"]);
   return isTelling ? { ...rule, why: `error: ${PRIVATE}` } : rule;
+}
+
+/** Why an expression has no value, where what it read is private. */
+export function withoutPrivateQuotes(reason: string): string {
+  return HARMLESS.test(`error: ${reason}`) ? reason : PRIVATE;
 }
 
 function isObject(value: unknown): value is Json {

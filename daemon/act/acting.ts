@@ -2,19 +2,23 @@ import type { Intent } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import { crashpoint } from "../crashpoint.ts";
 import type { Policy } from "../guard.ts";
+import { millisecondOf } from "../ids.ts";
 import type { Log } from "../log.ts";
 import { topicMatches } from "../sources/topics.ts";
 import type { EpochInfo, RestoredActions } from "../store/messages.ts";
 import type { NewRecord } from "../store/open-batch.ts";
 import type { Action, Proposed } from "./action.ts";
 import { Breakers } from "./breakers.ts";
+import { sinceBootMs } from "./deadline.ts";
 import { Desk } from "./desk.ts";
 import { Exclusion } from "./exclusion.ts";
 import { Executor } from "./executor.ts";
+import { FullDisk } from "./full-disk.ts";
 import { Limits } from "./limits.ts";
 import { type Judged, type ModeView, type Origin, Proposer } from "./proposer.ts";
 import { Readings } from "./readings.ts";
-import { Recoverer } from "./recoverer.ts";
+import { type Closed, Recoverer } from "./recoverer.ts";
+import { readLeftOpen } from "./recovery.ts";
 import type { Reserve } from "./reserve.ts";
 import { outcomeRecord, type Step } from "./steps.ts";
 import { filterOf } from "./template.ts";
@@ -73,8 +77,7 @@ export class Acting {
   readonly name = "acting";
   readonly #deps: ActingDeps;
   readonly #readings: Readings;
-  /** Of the safe direction, and not on disk yet. */
-  readonly #undurable = new Map<string, Action>();
+  readonly #fullDisk: FullDisk;
   readonly #timers: NodeJS.Timeout[] = [];
   readonly #ending = new AbortController();
   #inside: Inside | undefined;
@@ -82,6 +85,12 @@ export class Acting {
 
   constructor(deps: ActingDeps) {
     this.#deps = deps;
+    this.#fullDisk = new FullDisk({
+      reserve: deps.reserve,
+      log: deps.log,
+      isFull: () => deps.store.state().condition === "full",
+      start: (action) => this.#whole().executor.start(action),
+    });
     const kept = [...deps.plans.values()].flatMap(({ requires }) => requires.map(({ topic }) => filterOf(topic)));
     this.#readings = new Readings(deps.clock, (topic) => kept.some((filter) => topicMatches(filter, topic)));
   }
@@ -97,29 +106,29 @@ export class Acting {
     const restored = await store.restoreActions(ids);
     const lost = reserved.filter(({ id }) => !restored.known.includes(id));
     if (lost.length > 0) await this.#relog(lost);
-    for (const id of ids) await reserve.release(id);
+    for (const id of ids) await this.#fullDisk.release(id);
     const open = lost.map((intent) => ({ first: JSON.stringify(intent), intent: JSON.stringify(intent) }));
     this.#restored = {
       ...restored,
       open: [...restored.open, ...open.map((one) => ({ ...one, last: undefined, approvals: [] }))],
     };
     this.#inside = this.#build(restored);
+    this.#countWhatMayHaveLeft(restored.open, lost);
     this.#timers.push(setInterval(() => this.#inside?.desk.expire(), SECOND_MS));
-    this.#timers.push(setInterval(() => this.#useReserve(), FULL_LOOK_MS));
+    this.#timers.push(setInterval(() => this.#fullDisk.look(), FULL_LOOK_MS));
     this.#timers.push(setInterval(() => this.#inside?.limits.forget(), FORGET_MS));
   }
 
-  /** When the bus is there: what an earlier start left open is brought to its end. */
+  /** As long as the bus is there: what an earlier start left open is brought to its end, and what is under way at a stop. */
   readonly recovery = {
     name: "recovery",
     start: async (): Promise<void> => this.#recover(),
-    stop: async (): Promise<void> => undefined,
+    stop: async (): Promise<void> => this.#end(),
   };
 
   async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    this.#ending.abort();
-    await this.#inside?.executor.stop(STOP_MS);
+    await this.#end();
     await this.#deps.reserve.stop();
   }
 
@@ -137,9 +146,7 @@ export class Acting {
     if (judged.records.length === 0) return undefined;
     crashpoint("act.judged");
     this.#count(judged, origin);
-    for (const action of judged.actions) {
-      if (action.plan.config.safeDirection) this.#undurable.set(action.id, action);
-    }
+    for (const action of judged.actions) this.#fullDisk.waits(action);
     return { records: judged.records, durable: () => this.#goOn(judged) };
   }
 
@@ -151,7 +158,16 @@ export class Acting {
   ): Promise<{ id: string; state: string; reason: string | undefined } | undefined> {
     const nowMs = this.#deps.clock.wallMs();
     const context = { key: "", timeMs: nowMs, fields: {}, features: {}, answer: {} };
-    const origin: Origin = { decision: undefined, by, agent: "", key: "", context, trace: undefined, nowMs };
+    const origin: Origin = {
+      decision: undefined,
+      by,
+      agent: "",
+      key: "",
+      context,
+      private: [],
+      trace: undefined,
+      nowMs,
+    };
     const proposed: Proposed = { rule: "person", index: 0, tool, arguments: given, private: [] };
     const made = this.propose(origin, [proposed]);
     const [first] = made?.records ?? [];
@@ -192,9 +208,11 @@ export class Acting {
   #build(restored: RestoredActions): Inside {
     const { clock, store, newId, policy, gateway, plans, tools, modes, isLatched, isApprover } = this.#deps;
     const keep = (scope: string, state: string | null): void => store.project({ kind: "limit", scope, state });
-    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits);
+    const { wentBack } = restored;
+    const unknownMs = wentBack === undefined ? undefined : sinceBootMs(wentBack, clock);
+    const limits = new Limits({ clock, keep }, this.#deps.effectsPerMinute, restored.limits, unknownMs);
     const breakers = new Breakers({ clock, keep }, restored.limits);
-    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits);
+    const exclusion = new Exclusion({ clock, keep }, plans.values(), restored.limits, unknownMs);
     const readings = this.#readings;
     const agentNumber = (agent: string): number => store.agentNumber(agent);
     const isFull = (): boolean => store.state().condition === "full";
@@ -224,6 +242,12 @@ export class Acting {
     return { proposer, executor, desk, limits, breakers, exclusion };
   }
 
+  /** While the bus is still there: what is under way gets its answers, and no readback is missed for want of it. */
+  async #end(): Promise<void> {
+    this.#ending.abort();
+    await this.#inside?.executor.stop(STOP_MS);
+  }
+
   #recover(): void {
     const { clock, store, plans, policy, bus } = this.#deps;
     const { executor, desk, exclusion } = this.#whole();
@@ -244,13 +268,9 @@ export class Acting {
 
   /** The intents are on disk: now they may leave. */
   #goOn(judged: Judged): void {
-    const { executor, desk } = this.#whole();
+    const { desk } = this.#whole();
     crashpoint("act.durable");
-    for (const action of judged.actions) {
-      const isReserved = action.plan.config.safeDirection && !this.#undurable.delete(action.id);
-      if (isReserved) void this.#deps.reserve.release(action.id);
-      else executor.start(action);
-    }
+    for (const action of judged.actions) this.#fullDisk.isDurable(action);
     for (const waiting of judged.waiting) {
       desk.wait(waiting);
       const { tool, agent, key } = waiting.proposal;
@@ -258,36 +278,46 @@ export class Acting {
     }
   }
 
-  /** The disk is full: what leads to the safe state is written down where room is held for it, and goes on. */
-  #useReserve(): void {
-    const { store, reserve } = this.#deps;
-    if (this.#undurable.size === 0 || store.state().condition !== "full") return;
-    for (const [id, action] of this.#undurable) {
-      if (reserve.free === 0) return;
-      this.#undurable.delete(id);
-      void reserve.keep(action.intent).then((isKept) => {
-        if (isKept) this.#whole().executor.start(action);
-        else this.#undurable.set(id, action);
-      });
-    }
-  }
-
   /** Intents that only the reserve knew: the log gets them, since they may have left. */
   async #relog(lost: readonly Intent[]): Promise<void> {
     const { store } = this.#deps;
-    const nowMs = this.#deps.clock.wallMs();
     for (const intent of lost) {
       const agent = store.agentNumber(intent.agent);
       const { id } = intent;
-      store.append({ stream: 1, kind: "intent", agent, id, wallMs: nowMs, body: JSON.stringify(intent) });
+      store.append({ stream: 1, kind: "intent", agent, id, wallMs: millisecondOf(id), body: JSON.stringify(intent) });
     }
     await this.#durable();
   }
 
-  #closeLeft(left: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void {
+  /**
+   * What left just before the end may not be written down: a first time, or another one. What only the reserve knew took
+   * its limits in a transaction that never came to be.
+   */
+  #countWhatMayHaveLeft(open: RestoredActions["open"], lost: readonly Intent[]): void {
+    const { plans } = this.#deps;
+    const { limits, exclusion } = this.#whole();
+    for (const one of open) {
+      const { intent, lastState } = readLeftOpen(one);
+      const plan = plans.get(intent?.tool ?? "");
+      if (intent === undefined || plan === undefined || intent.dryRun === true) continue;
+      const isUnsure = lastState === undefined || (plan.retries > 0 && lastState !== "acknowledged");
+      if (isUnsure) limits.mayHaveLeft({ plan, target: intent.target, isDry: false });
+    }
+    for (const { tool, target, id } of lost) {
+      const plan = plans.get(tool);
+      if (plan === undefined) continue;
+      const use = { plan, target, isDry: false };
+      limits.take(use);
+      limits.mayHaveLeft(use);
+      exclusion.take(plan, target, id);
+    }
+  }
+
+  #closeLeft({ id, made }: Closed, step: Step): void {
     const { store, clock, plans } = this.#deps;
-    const { id, tool, agent } = left;
-    store.append(outcomeRecord({ id, proposedBootMs: undefined }, agent, { ...step, final: true }, this.#recordDeps()));
+    const { tool, agent } = made;
+    const left = { id, proposedBootMs: undefined, intent: made };
+    store.append(outcomeRecord(left, agent, { ...step, final: true }, this.#recordDeps()));
     store.count(agent, `action:${step.state}`, 1, clock.wallMs());
     const plan = plans.get(tool);
     if (plan !== undefined) this.#whole().exclusion.done(plan, id);
@@ -305,14 +335,13 @@ export class Acting {
     if (state === "dryRun") return;
     const hasFailed = state === "failed" || state === "unknown" || state === "unverified";
     const worked = state === "verified" || state === "acknowledged";
-    breakers.ended(plan, worked ? true : hasFailed ? false : undefined);
+    breakers.ended(plan, worked ? true : hasFailed && step.unrelated !== true ? false : undefined);
     exclusion.done(plan, action.id);
     const { tool, agent, key } = intent;
-    if (hasFailed || state === "expired")
-      log.warn(
-        { part: "act", tool, agent, key, id: action.id, reason: `${state}: ${step.reason ?? ""}` },
-        "an action did not get through",
-      );
+    if (!hasFailed && state !== "expired") return;
+    // A reason may quote a topic or an answer, and those a private argument.
+    const reason = intent.private === undefined ? `${state}: ${step.reason ?? ""}` : state;
+    log.warn({ part: "act", tool, agent, key, id: action.id, reason }, "an action did not get through");
   }
 
   #count(judged: Judged, { agent, nowMs }: Origin): void {

@@ -1,7 +1,7 @@
 import type { Approval, Intent, Outcome, Proposal } from "../../sync/records.ts";
+import { PRIVATE, redact } from "../../sync/redact.ts";
+import { millisecondOf } from "../ids.ts";
 import type { RestoredAction } from "../store/messages.ts";
-
-const HIDDEN = "(private)";
 
 /** An action with all that the log says of it, as `holdfast actions --json` prints it. Times in ISO 8601. */
 export interface ActionLine {
@@ -55,7 +55,7 @@ export function actionLine({ first, intent, last, approvals }: RestoredAction): 
     policy: made.policy,
     state,
     final: outcome?.final === true || (proposal !== undefined && proposal.state !== "awaitingApproval"),
-    reason: outcome?.reason ?? proposal?.reason ?? null,
+    reason: outcome?.reason ?? (proposal === undefined ? undefined : redact(proposal).body.reason) ?? null,
     proposedAt: iso(millisecondOf(made.id)),
     executeBefore: iso(executeBefore.wallMs),
     approval: approvalOf(proposal, approvals),
@@ -69,13 +69,13 @@ export function actionLine({ first, intent, last, approvals }: RestoredAction): 
 
 /** A target is made of arguments: with a private one in it, it is not shown either. */
 function targetOf(made: Proposal | Intent): string {
-  return (made.private ?? []).length > 0 && made.target !== "" ? HIDDEN : made.target;
+  return (made.private ?? []).length > 0 && made.target !== "" ? PRIVATE : made.target;
 }
 
 function shownArguments(made: Proposal | Intent): Record<string, unknown> {
   const hidden = new Set(made.private ?? []);
   return Object.fromEntries(
-    Object.entries(made.arguments).map(([name, value]) => [name, hidden.has(name) ? HIDDEN : value]),
+    Object.entries(made.arguments).map(([name, value]) => [name, hidden.has(name) ? PRIVATE : value]),
   );
 }
 
@@ -96,9 +96,4 @@ function verifyOf(state: string, outcome: Outcome | undefined): ActionLine["veri
 
 function iso(wallMs: number): string {
   return Number.isFinite(wallMs) && Math.abs(wallMs) < 8.64e15 ? new Date(wallMs).toISOString() : String(wallMs);
-}
-
-/** A UUIDv7 carries its millisecond (RFC 9562, 5.7). */
-function millisecondOf(id: string): number {
-  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
 }

@@ -26,6 +26,15 @@ export function takeOne(counted: Counted, windowMs: number, nowBootMs: number): 
   return { at, slots: taken };
 }
 
+/** Of two counts of the same thing, each slot's larger one. */
+export function largerOf(one: Counted, other: Counted, windowMs: number, nowBootMs: number): Counted {
+  const now = Math.max(slotOf(windowMs, nowBootMs), one.at, other.at);
+  const [a, b] = [moved(one, now).slots, moved(other, now).slots];
+  const length = Math.max(a.length, b.length);
+  const slots = Array.from({ length }, (_, at) => Math.max(a.at(at - length) ?? 0, b.at(at - length) ?? 0));
+  return { at: now, slots };
+}
+
 /** Nothing of it matters any more. */
 export function isForgotten(counted: Counted, windowMs: number, nowBootMs: number): boolean {
   return takenIn(counted, windowMs, nowBootMs) === 0;

@@ -24,3 +24,13 @@ export function bootDeadlineMs(deadline: Deadline, clock: Clock): number {
   if (clock.trust() !== "synced") return 0;
   return clock.bootMs() + deadline.wallMs - clock.wallMs();
 }
+
+/** A moment of this boot or an earlier one on this boot's clock; one that can not be told counts as now. */
+export function sinceBootMs(
+  at: { readonly bootId: string; readonly bootMs: number; readonly wallMs: number },
+  clock: Clock,
+): number {
+  if (at.bootId === clock.bootId) return at.bootMs;
+  if (clock.trust() !== "synced") return clock.bootMs();
+  return clock.bootMs() + Math.min(0, at.wallMs - clock.wallMs());
+}

@@ -134,7 +134,7 @@ export class Desk {
 
   #close(waiting: OpenProposal, before: readonly NewRecord[], step: Step): void {
     const { store, clock, newId } = this.#deps;
-    const action = { id: waiting.id, proposedBootMs: undefined };
+    const action = { id: waiting.id, proposedBootMs: undefined, intent: waiting.proposal };
     const end = outcomeRecord(
       action,
       waiting.proposal.agent,

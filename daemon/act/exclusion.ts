@@ -22,8 +22,16 @@ export class Exclusion {
   readonly #deps: Deps;
   readonly #groups = new Map<string, Held>();
   readonly #holdMs = new Map<string, number>();
+  /** Of an earlier start; what was taken since then is held by what is under way. */
+  readonly #restored = new Set<string>();
 
-  constructor(deps: Deps, plans: Iterable<ToolPlan>, restored: Readonly<Record<string, string>>) {
+  /** `unknownBeforeMs`: the log went back to an older state then, so that who held what last is not known. */
+  constructor(
+    deps: Deps,
+    plans: Iterable<ToolPlan>,
+    restored: Readonly<Record<string, string>>,
+    unknownBeforeMs?: number | undefined,
+  ) {
     this.#deps = deps;
     for (const { exclusive } of plans) {
       if (exclusive === undefined) continue;
@@ -35,11 +43,16 @@ export class Exclusion {
       const kept = restoreTimes<Held>(text, deps.clock);
       const held = kept?.state;
       const group = scope.slice(SCOPE.length);
-      if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open)) {
-        // It can not be read who holds it: nobody gets it before the time is over.
-        const untilBootMs = deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
-        this.#groups.set(group, { target: "\0", open: [], untilBootMs });
-      } else this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+      if (kept === undefined || typeof held?.target !== "string" || !Array.isArray(held.open))
+        this.#groups.set(group, this.#heldBySomebody(group));
+      else {
+        this.#groups.set(group, { ...held, untilBootMs: held.untilBootMs + kept.shiftMs });
+        for (const id of held.open) this.#restored.add(id);
+      }
+    }
+    for (const [group, holdMs] of this.#holdMs) {
+      const untilBootMs = (unknownBeforeMs ?? Number.NEGATIVE_INFINITY) + holdMs;
+      if (deps.clock.bootMs() < untilBootMs) this.#groups.set(group, { target: "\0", open: [], untilBootMs });
     }
   }
 
@@ -72,11 +85,17 @@ export class Exclusion {
   /** After a restart: what is not open any more holds nothing. */
   settle(openIds: ReadonlySet<string>): void {
     for (const [group, held] of this.#groups) {
-      const open = held.open.filter((id) => openIds.has(id));
+      const open = held.open.filter((id) => openIds.has(id) || !this.#restored.has(id));
       if (open.length === held.open.length) continue;
       const untilBootMs = this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0);
       this.#put(group, { ...held, open, untilBootMs: Math.max(held.untilBootMs, untilBootMs) });
     }
+    this.#restored.clear();
+  }
+
+  /** It is not known who holds it: nobody gets it before the time is over. */
+  #heldBySomebody(group: string): Held {
+    return { target: "\0", open: [], untilBootMs: this.#deps.clock.bootMs() + (this.#holdMs.get(group) ?? 0) };
   }
 
   #put(group: string, held: Held): void {

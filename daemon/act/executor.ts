@@ -162,7 +162,7 @@ export class Executor {
       refusal: undefined,
       shown: undefined,
     };
-    const sending = tool.send(this.#call(one), () => this.#gate(one), one.abort.signal);
+    const sending = this.#send(tool, one);
     one.isOver = sending.then(() => undefined);
     this.#tries.add(one);
     this.#open.add(one);
@@ -175,6 +175,16 @@ export class Executor {
     one.giveUp.abort(NO_MORE);
     this.#open.delete(one);
     return next;
+  }
+
+  /** A tool that breaks its promise not to reject must not end the daemon, start after start. */
+  async #send(tool: Tool, one: Try): Promise<Sent> {
+    try {
+      return await tool.send(this.#call(one), () => this.#gate(one), one.abort.signal);
+    } catch (error) {
+      const reason = `the tool broke: ${(error as Error).message}`;
+      return one.left ? { kind: "unknown", reason } : { kind: "failed", reason, left: false, permanent: true };
+    }
   }
 
   #call({ action, attempt }: Try): ToolCall {
@@ -215,7 +225,12 @@ export class Executor {
     one.left = true;
     this.#deps.step(action, { state: "sent", attempt });
     if (plan.verify !== undefined)
-      one.shown = this.#deps.readings.shown(plan.verify, intent.arguments, plan.verify.withinMs, giveUp.signal);
+      one.shown = this.#deps.readings.shown(
+        plan.verify,
+        intent.arguments,
+        plan.timeoutMs + plan.verify.withinMs,
+        giveUp.signal,
+      );
     crashpoint("act.leave");
     return true;
   }
@@ -231,6 +246,9 @@ export class Executor {
     if (off !== undefined) return { state: "suppressed", reason: off, again: false };
     const mode = modes.effective(intent.agent, plan.name);
     if (mode === "observe" || mode === "dryRun") return { state: "suppressed", reason: mode, again: false };
+    // Nobody was asked when it was intended; now somebody would be.
+    const isAsked = mode === "approve" && plan.class !== "notify" && !plan.config.safeDirection;
+    if (isAsked && intent.proposal === undefined) return { state: "suppressed", reason: mode, again: false };
     const interlock = readings.refusal(plan, intent.arguments);
     return interlock === undefined ? undefined : { state: "limited", reason: interlock, again: false };
   }
@@ -239,7 +257,7 @@ export class Executor {
   #refused(action: Action, refusal: Refusal, fallen: Fallen | undefined): Next {
     if (refusal.again) return { waitsFor: refusal.reason };
     const isKnown = fallen !== undefined && (fallen.state !== "expired" || refusal.state === "expired");
-    return this.#finish(action, isKnown ? fallen : { state: refusal.state, reason: refusal.reason });
+    return this.#finish(action, isKnown ? fallen : stepOf(refusal));
   }
 
   async #became(one: Try, sent: Sent, fallen: Fallen | undefined): Promise<Next> {
@@ -260,8 +278,9 @@ export class Executor {
         const failed: Fallen = { state: "failed", reason: sent.reason };
         if (!sent.left) {
           // Nothing left: it may wait, whatever the tool, until its time is over.
-          if (sent.permanent === true || this.#isStopping)
-            return this.#finish(action, attempt > 1 && fallen !== undefined ? fallen : failed);
+          const end = attempt > 1 && fallen !== undefined ? fallen : failed;
+          if (sent.permanent === true) return this.#finish(action, end);
+          if (this.#isStopping) return this.#finish(action, { ...end, unrelated: true });
           return { waitsFor: sent.reason };
         }
         return sent.permanent !== true && this.#mayAgain(one) ? failed : this.#finish(action, { ...failed, attempt });
@@ -272,7 +291,10 @@ export class Executor {
   /** What left is as good as what the plant shows of it. */
   async #verified(one: Try, otherwise: Fallen): Promise<Next> {
     const { action, attempt } = one;
+    // The plant has its time from when the other side has it, or should have had it.
+    const late = setTimeout(() => one.giveUp.abort(), action.plan.verify?.withinMs ?? 0);
     const shown = (await one.shown) as { readonly payload: unknown } | undefined;
+    clearTimeout(late);
     if (shown !== undefined) return this.#finish(action, { state: "verified", attempt, readback: shown.payload });
     // The next start asks the plant how it went.
     if (this.#isStopping && action.plan.verify !== undefined) return "over";
@@ -308,4 +330,9 @@ export class Executor {
     this.#slots.letGo();
     for (const one of this.#open) one.giveUp.abort(NO_MORE);
   }
+}
+
+/** The end of an action that never left. */
+function stepOf({ state, reason }: Refusal): Step {
+  return { state, reason, ...(state === "failed" ? { unrelated: true } : {}) };
 }

@@ -1,5 +1,6 @@
 import type { Actions } from "../api/actions.ts";
 import { DaemonError } from "../errors.ts";
+import { millisecondOf } from "../ids.ts";
 import type { Acting } from "./acting.ts";
 import type { Action, OpenProposal } from "./action.ts";
 
@@ -31,7 +32,7 @@ function proposalLine({ id, proposal, given }: OpenProposal): ReturnType<Actions
   const { tool, arguments: values, class: kind, agent, key, rule, by, executeBefore, approveBefore } = proposal;
   return {
     ...{ id, tool, arguments: values, private: proposal.private, class: kind, agent, key, rule, by, given },
-    proposedAt: madeAt(id),
+    proposedAt: millisecondOf(id),
     approveBefore: approveBefore?.wallMs ?? 0,
     executeBefore: executeBefore.wallMs,
     needs: proposal.needs ?? 1,
@@ -42,10 +43,5 @@ function proposalLine({ id, proposal, given }: OpenProposal): ReturnType<Actions
 function handoffLine({ id, intent, plan }: Action): ReturnType<Actions["handoffs"]>[number] {
   const { tool, arguments: values, agent, key, rule } = intent;
   const to = plan.config.kind === "handoff" ? plan.config.to : [];
-  return { id, tool, arguments: values, private: intent.private, agent, key, rule, proposedAt: madeAt(id), to };
-}
-
-/** A UUIDv7 carries its millisecond (RFC 9562, 5.7). */
-function madeAt(id: string): number {
-  return Number.parseInt(id.replaceAll("-", "").slice(0, 12), 16);
+  return { id, tool, arguments: values, private: intent.private, agent, key, rule, proposedAt: millisecondOf(id), to };
 }

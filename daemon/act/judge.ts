@@ -31,7 +31,7 @@ export function judge(facts: Facts): Judgement {
   const isNotify = facts.class === "notify";
   if (facts.isLatched && !isNotify) return refused("suppressed", "latched");
   const { effect } = facts.verdict;
-  if (effect === "forbid") return refused("denied", "forbidden");
+  if (effect === "forbid") return refused("denied", forbiddenBy(facts.verdict));
   if (effect === "deny") return refused("denied", "notPermitted");
   if (facts.off !== undefined) return refused("suppressed", facts.off);
   if (facts.mode === "observe") return refused("suppressed", "observe");
@@ -39,6 +39,11 @@ export function judge(facts: Facts): Judgement {
   if (limited !== undefined) return refused("limited", limited);
   const needs = facts.isApproved ? 0 : needed(facts, effect === "requireApproval");
   return { state: needs > 0 ? "awaitingApproval" : "intended", reason: undefined, needs };
+}
+
+/** A forbid that could not be asked forbids, and says so: its author has to look at it. */
+function forbiddenBy({ errors }: PolicyVerdict): string {
+  return errors.length === 0 ? "forbidden" : `forbidden: no answer of ${errors.map(({ rule }) => rule).join(", ")}`;
 }
 
 function needed(facts: Facts, isAsked: boolean): number {

@@ -1,10 +1,12 @@
 import type { Clock } from "../clock.ts";
-import { type Counted, isForgotten, NONE_TAKEN, takenIn, takeOne } from "./counted.ts";
+import { type Counted, isForgotten, largerOf, NONE_TAKEN, takenIn, takeOne } from "./counted.ts";
 import { keepTimes, restoreTimes } from "./kept-times.ts";
 import type { ToolPlan } from "./tool-plan.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+/** Before a scope: what has left, which may be more than what was intended (tries again), and later. */
+const LEFT = "left/";
 /** More than any limit: what stands for a text that can not be read. */
 const FULL = 1_000_000_000;
 
@@ -36,68 +38,94 @@ interface Place {
 export class Limits {
   readonly #deps: LimitsDeps;
   readonly #ceilingPerMinute: number;
+  /** What was taken before is not known: limits of up to a minute are used up for so long. */
+  readonly #unknownBeforeMs: number | undefined;
   readonly #taken = new Map<string, { counted: Counted; windowMs: number }>();
   readonly #left = new Map<string, { counted: Counted; windowMs: number }>();
 
-  constructor(deps: LimitsDeps, ceilingPerMinute: number, restored: Readonly<Record<string, string>>) {
+  /** `unknownBeforeMs`: the log went back to an older state then, so that what was taken last is not known. */
+  constructor(
+    deps: LimitsDeps,
+    ceilingPerMinute: number,
+    restored: Readonly<Record<string, string>>,
+    unknownBeforeMs?: number | undefined,
+  ) {
     this.#deps = deps;
+    this.#unknownBeforeMs = unknownBeforeMs;
     this.#ceilingPerMinute = ceilingPerMinute;
-    for (const [scope, text] of Object.entries(restored)) {
+    const nowBootMs = deps.clock.bootMs();
+    for (const [kept, text] of Object.entries(restored)) {
+      const scope = kept.startsWith(LEFT) ? kept.slice(LEFT.length) : kept;
       const windowMs = windowOf(scope);
       if (windowMs === undefined) continue;
       const counted = restoreCounted(text, windowMs, deps.clock);
-      this.#taken.set(scope, { counted, windowMs });
-      this.#left.set(scope, { counted, windowMs });
+      if (scope === kept) this.#taken.set(scope, { counted, windowMs });
+      // Whatever was intended may have left.
+      const known = this.#left.get(scope)?.counted ?? NONE_TAKEN;
+      this.#left.set(scope, { counted: largerOf(known, counted, windowMs, nowBootMs), windowMs });
     }
   }
 
   /** Why it may not be done now; undefined when it may. */
   refusal(use: Use): string | undefined {
-    return this.#full(this.#taken, this.#places(use));
+    return this.#full(this.#taken, use);
   }
 
   /** Takes one of each limit that the use has. */
   take(use: Use): void {
-    const nowBootMs = this.#deps.clock.bootMs();
-    for (const { scope, windowMs } of this.#places(use)) {
-      const counted = takeOne(this.#taken.get(scope)?.counted ?? NONE_TAKEN, windowMs, nowBootMs);
-      this.#taken.set(scope, { counted, windowMs });
-      this.#deps.keep(scope, keepTimes(counted, this.#deps.clock));
-    }
+    this.#countIn(this.#taken, "", use);
   }
 
   /** At the last moment: why it may not leave now; undefined when it leaves, which is counted. */
   leave(use: Use): string | undefined {
-    const places = this.#places(use);
-    const refusal = this.#full(this.#left, places);
-    if (refusal !== undefined) return refusal;
-    const nowBootMs = this.#deps.clock.bootMs();
-    for (const { scope, windowMs } of places)
-      this.#left.set(scope, {
-        counted: takeOne(this.#left.get(scope)?.counted ?? NONE_TAKEN, windowMs, nowBootMs),
-        windowMs,
-      });
-    return undefined;
+    const refusal = this.#full(this.#left, use);
+    if (refusal === undefined) this.#countIn(this.#left, LEFT, use);
+    return refusal;
+  }
+
+  /** It may have left just before an earlier start ended: counted as if it had. */
+  mayHaveLeft(use: Use): void {
+    this.#countIn(this.#left, LEFT, use);
   }
 
   /** Lets go of what no longer matters: targets come and go. */
   forget(): void {
     const nowBootMs = this.#deps.clock.bootMs();
-    for (const [scope, { counted, windowMs }] of this.#taken) {
-      if (!isForgotten(counted, windowMs, nowBootMs)) continue;
-      this.#taken.delete(scope);
-      this.#deps.keep(scope, null);
+    for (const [counters, prefix] of [
+      [this.#taken, ""],
+      [this.#left, LEFT],
+    ] as const) {
+      for (const [scope, { counted, windowMs }] of counters) {
+        if (!isForgotten(counted, windowMs, nowBootMs)) continue;
+        counters.delete(scope);
+        this.#deps.keep(`${prefix}${scope}`, null);
+      }
     }
-    for (const [scope, { counted, windowMs }] of this.#left)
-      if (isForgotten(counted, windowMs, nowBootMs)) this.#left.delete(scope);
   }
 
-  #full(counters: ReadonlyMap<string, { counted: Counted }>, places: readonly Place[]): string | undefined {
+  #countIn(counters: Map<string, { counted: Counted; windowMs: number }>, prefix: string, use: Use): void {
+    const { clock, keep } = this.#deps;
+    for (const { scope, windowMs } of this.#places(use)) {
+      const counted = takeOne(counters.get(scope)?.counted ?? NONE_TAKEN, windowMs, clock.bootMs());
+      counters.set(scope, { counted, windowMs });
+      keep(`${prefix}${scope}`, keepTimes(counted, clock));
+    }
+  }
+
+  #full(counters: ReadonlyMap<string, { counted: Counted }>, use: Use): string | undefined {
     const nowBootMs = this.#deps.clock.bootMs();
-    return places.find(({ scope, windowMs, most }) => {
+    return this.#places(use).find(({ scope, windowMs, most }) => {
+      if (this.#isUnknown(scope, windowMs, nowBootMs)) return true;
       const known = counters.get(scope);
       return known !== undefined && takenIn(known.counted, windowMs, nowBootMs) >= most;
     })?.reason;
+  }
+
+  /** An hour would keep the plant from its safe state for too long; the ceiling is for storms. */
+  #isUnknown(scope: string, windowMs: number, nowBootMs: number): boolean {
+    const before = this.#unknownBeforeMs;
+    if (before === undefined || windowMs > MINUTE_MS || scope.endsWith("ceiling")) return false;
+    return nowBootMs < before + windowMs;
   }
 
   #places({ plan, target, isDry }: Use): Place[] {

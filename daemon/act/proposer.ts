@@ -47,6 +47,8 @@ export interface Origin {
   readonly agent: string;
   readonly key: string;
   readonly context: PolicyContext;
+  /** Names in the context that are never shown outside. */
+  readonly private: readonly string[];
   readonly trace: string | undefined;
   readonly nowMs: number;
 }
@@ -179,7 +181,12 @@ export class Proposer {
     const approveBefore = this.#deadline(plan.approveWithinMs, origin.nowMs);
     const executeBefore = this.#deadline(plan.approveWithinMs + plan.executeWithinMs, origin.nowMs);
     const whole = { ...common, executeBefore, approveBefore, needs, context: { ...origin.context } };
-    return { ...whole, hash: hashOf(whole, this.#deps.gateway) };
+    const hidden = [...new Set([...(common.private ?? []), ...origin.private])];
+    return {
+      ...whole,
+      ...(hidden.length === 0 ? {} : { private: hidden }),
+      hash: hashOf(whole, this.#deps.gateway),
+    };
   }
 
   #judge(

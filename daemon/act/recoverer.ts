@@ -1,4 +1,5 @@
 import type { StartReason } from "../../sync/kinds.ts";
+import type { Intent, Proposal } from "../../sync/records.ts";
 import type { Clock } from "../clock.ts";
 import type { RestoredAction } from "../store/messages.ts";
 import type { Action, OpenProposal } from "./action.ts";
@@ -7,7 +8,7 @@ import type { Readings } from "./readings.ts";
 import { isDiscontinuous, type LeftOpen, type Recovery, readLeftOpen, recover } from "./recovery.ts";
 import type { Step } from "./steps.ts";
 import type { CommandBus } from "./tool.ts";
-import type { ToolPlan } from "./tool-plan.ts";
+import { type ToolPlan, targetOf } from "./tool-plan.ts";
 
 interface Deps {
   readonly clock: Clock;
@@ -18,11 +19,17 @@ interface Deps {
   readonly policyDigest: string;
 }
 
+/** What there is to say of an action that is over with the start. */
+export interface Closed {
+  readonly id: string;
+  readonly made: Intent | Proposal;
+}
+
 /** What is done with what was left open. */
 interface Ends {
   wait(waiting: OpenProposal): void;
   keep(action: Action): void;
-  close(action: { readonly id: string; readonly tool: string; readonly agent: string }, step: Step): void;
+  close(left: Closed, step: Step): void;
   /** Tried again: `attempt` is the number of the next try. */
   again(action: Action, attempt: number): void;
 }
@@ -52,10 +59,10 @@ export class Recoverer {
     if (proposal === undefined) return;
     const { plans, policyDigest } = this.#deps;
     const plan = plans.get(proposal.tool);
-    const { tool, agent } = proposal;
-    const deny = (why: string): void => this.#ends.close({ id, tool, agent }, { state: "denied", reason: why });
+    const deny = (why: string): void => this.#ends.close({ id, made: proposal }, { state: "denied", reason: why });
     if (isDiscontinuous(reason)) deny("the log does not go on where it ended: approvals are void");
     else if (plan === undefined) deny("the tool is not there any more");
+    else if (!isSameTool(plan, proposal)) deny("the tool is another one now");
     else if (proposal.policy !== policyDigest.slice(0, 16)) deny("the policy is another one now");
     else {
       const given = approvals.flatMap(({ decision, by }) => (decision === "approved" && by !== undefined ? [by] : []));
@@ -66,12 +73,14 @@ export class Recoverer {
   #intent(left: LeftOpen, reason: StartReason): void {
     const { id, intent, lastState } = left;
     if (intent === undefined) return;
-    const { clock, plans } = this.#deps;
-    const plan = plans.get(intent.tool);
+    const { clock, plans, policyDigest } = this.#deps;
+    const configured = plans.get(intent.tool);
+    const plan = configured !== undefined && isSameTool(configured, intent) ? configured : undefined;
     const recovery = recover({
       isDiscontinuous: isDiscontinuous(reason),
       isSameBoot: isOfThisBoot(intent.executeBefore, clock),
       hasTool: plan !== undefined,
+      isSamePolicy: intent.policy === policyDigest.slice(0, 16),
       isHandoff: plan?.config.kind === "handoff",
       isIdempotent: plan?.config.idempotent === true,
       hasReadback: plan?.verify !== undefined,
@@ -80,7 +89,7 @@ export class Recoverer {
     });
     if (recovery.kind === "close" || plan === undefined) {
       const { state, reason: why } = recovery as Extract<Recovery, { kind: "close" }>;
-      this.#ends.close({ id, tool: intent.tool, agent: intent.agent }, { state, reason: why });
+      this.#ends.close({ id, made: intent }, { state, reason: why });
       return;
     }
     this.openIds.push(id);
@@ -103,7 +112,7 @@ export class Recoverer {
     const shown = (await readings.shown(plan.verify, intent.arguments, plan.verify.withinMs, signal)) as
       | { readonly payload: unknown }
       | undefined;
-    const ended = { id, tool: intent.tool, agent: intent.agent };
+    const ended = { id, made: intent };
     if (shown !== undefined)
       this.#ends.close(ended, {
         state: "verified",
@@ -118,4 +127,9 @@ export class Recoverer {
         reason: "the daemon ended before it was known, and the plant does not show it",
       });
   }
+}
+
+/** What was written down still means the same: no argument is missing, it is about the same, and weighs the same. */
+function isSameTool(plan: ToolPlan, made: Intent | Proposal): boolean {
+  return plan.class === made.class && targetOf(plan, made.arguments) === made.target;
 }

@@ -1,4 +1,4 @@
-import type { StartReason } from "../../sync/kinds.ts";
+import { discontinuities, type StartReason } from "../../sync/kinds.ts";
 import type { ActionState, Approval, Intent, Outcome, Proposal } from "../../sync/records.ts";
 import type { RestoredAction } from "../store/messages.ts";
 
@@ -12,11 +12,9 @@ export interface LeftOpen {
   readonly approvals: readonly Approval[];
 }
 
-/** Starts after which what the log says of open actions can not be relied on (log.md, discontinuity). */
-const DISCONTINUOUS: ReadonlySet<StartReason> = new Set(["moved", "restored", "recovered", "truncated"]);
-
+/** What the log says of open actions can not be relied on (log.md, discontinuity). */
 export function isDiscontinuous(reason: StartReason): boolean {
-  return DISCONTINUOUS.has(reason);
+  return discontinuities.includes(reason);
 }
 
 export function readLeftOpen({ first, intent, last, approvals }: RestoredAction): LeftOpen {
@@ -35,8 +33,10 @@ export function readLeftOpen({ first, intent, last, approvals }: RestoredAction)
 export interface RecoveryFacts {
   readonly isDiscontinuous: boolean;
   readonly isSameBoot: boolean;
-  /** The tool is still configured. */
+  /** The tool is still configured, and means what it meant. */
   readonly hasTool: boolean;
+  /** It was permitted by the policy that is active now. */
+  readonly isSamePolicy: boolean;
   readonly isHandoff: boolean;
   readonly isIdempotent: boolean;
   readonly hasReadback: boolean;
@@ -54,14 +54,14 @@ export type Recovery =
 
 /**
  * What becomes of an intent without an end. What may have left and can not be told is unknown: a machine sends again
- * only what changes nothing when it is done twice, in the same boot, before execute-before.
+ * only what changes nothing when it is done twice, in the same boot, under the same policy, before execute-before.
  */
 export function recover(facts: RecoveryFacts): Recovery {
   if (facts.isDiscontinuous) return unknown("the log does not go on where it ended");
-  if (!facts.hasTool) return unknown("the tool is not there any more");
+  if (!facts.hasTool) return unknown("the tool is not there any more, or another one");
   if (facts.isDryRun) return { kind: "close", state: "dryRun", reason: "the tool was left out" };
   if (facts.isHandoff) return facts.lastState === undefined ? { kind: "again" } : { kind: "keep" };
-  const mayAgain = facts.isIdempotent && facts.isSameBoot;
+  const mayAgain = facts.isIdempotent && facts.isSameBoot && facts.isSamePolicy;
   if (facts.lastState === "acknowledged")
     return facts.hasReadback
       ? { kind: "ask", otherwise: "unverified" }

@@ -2,7 +2,7 @@
 export class Slots {
   readonly #most: (tool: string) => number;
   readonly #taken = new Map<string, number>();
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(most: (tool: string) => number) {
     this.#most = most;
@@ -16,21 +16,28 @@ export class Slots {
       return undefined;
     }
     return new Promise<void>((resolve) => {
-      const waiting = this.#waiting.get(tool);
-      if (waiting === undefined) this.#waiting.set(tool, [resolve]);
-      else waiting.push(resolve);
+      const waiting = this.#waiting.get(tool) ?? new Set();
+      this.#waiting.set(tool, waiting.add(resolve));
     });
   }
 
   /** Hands the place on, or gives it back. */
   release(tool: string): void {
-    const next = this.#waiting.get(tool)?.shift();
-    if (next !== undefined) next();
-    else this.#taken.set(tool, (this.#taken.get(tool) ?? 1) - 1);
+    const waiting = this.#waiting.get(tool);
+    const [next] = waiting ?? [];
+    if (next === undefined) this.#taken.set(tool, (this.#taken.get(tool) ?? 1) - 1);
+    else {
+      waiting?.delete(next);
+      next();
+    }
   }
 
   /** Nothing is used any more: whoever waits goes on, and finds that out. */
   letGo(): void {
-    for (const waiting of this.#waiting.values()) for (const go of waiting.splice(0)) go();
+    for (const waiting of this.#waiting.values()) {
+      const all = [...waiting];
+      waiting.clear();
+      for (const go of all) go();
+    }
   }
 }

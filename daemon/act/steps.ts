@@ -1,4 +1,5 @@
-import type { ActionState, Outcome } from "../../sync/records.ts";
+import type { ActionState, Intent, Outcome } from "../../sync/records.ts";
+import { PRIVATE, withoutArguments } from "../../sync/redact.ts";
 import type { Clock } from "../clock.ts";
 import type { NewRecord } from "../store/open-batch.ts";
 import type { Action } from "./action.ts";
@@ -11,6 +12,8 @@ export interface Step {
   readonly readback?: unknown;
   /** Nothing more comes. */
   readonly final?: boolean;
+  /** It never left, for a reason that says nothing of the tool. */
+  readonly unrelated?: true;
   /** The person who made it so. */
   readonly by?: string;
 }
@@ -23,9 +26,12 @@ interface Deps {
   readonly agentNumber: (agent: string) => number;
 }
 
-/** The record of a step. */
+/** What was to be done: a reason or a readback may quote it. */
+export type Made = Pick<Intent, "arguments" | "private">;
+
+/** The record of a step. It names no private arguments, and so must not quote one. */
 export function outcomeRecord(
-  action: Pick<Action, "id" | "proposedBootMs">,
+  action: Pick<Action, "id" | "proposedBootMs"> & { readonly intent: Made },
   agent: string,
   step: Step,
   deps: Deps,
@@ -38,11 +44,12 @@ export function outcomeRecord(
     kind: "outcome",
     id,
     intent: action.id,
+    agent,
     state: step.state,
-    ...(step.reason === undefined ? {} : { reason: step.reason }),
+    ...(step.reason === undefined ? {} : { reason: withoutArguments(step.reason, action.intent) }),
     ...(proposedBootMs === undefined ? {} : { latencyMs: rounded(deps.clock.bootMs() - proposedBootMs) }),
     ...(step.attempt === undefined || step.attempt === 1 ? {} : { attempt: step.attempt }),
-    ...(step.readback === undefined ? {} : { readback: bounded(step.readback) }),
+    ...(step.readback === undefined ? {} : { readback: bounded(step.readback, action.intent) }),
     ...(step.final === true ? { final: true as const } : {}),
     ...(step.by === undefined ? {} : { by: step.by }),
   };
@@ -54,7 +61,14 @@ function rounded(ms: number): number {
 }
 
 /** What the other side says is evidence, not a place to fill the disk. */
-function bounded(value: unknown): unknown {
-  const text = JSON.stringify(value) ?? "null";
+function bounded(value: unknown, made: Made): unknown {
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? "null";
+  } catch {
+    // What was read from a message may be nested deeper than it can be written.
+    return "(nested too deeply)";
+  }
+  if (withoutArguments(text, made) !== text) return PRIVATE;
   return text.length <= MOST_READBACK_CHARS ? value : `${text.slice(0, MOST_READBACK_CHARS)}…`;
 }

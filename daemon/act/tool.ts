@@ -81,8 +81,8 @@ export interface CommandBus {
   readonly isConnected: boolean;
   /**
    * Publishes at QoS 1, retain false. `gate` is asked in the turn in which the packet is written. Without a connection
-   * nothing is queued: { failed, left: false, reason: "notConnected" }. No subscriber: { failed, left: true,
-   * reason: "noSubscriber" }.
+   * nothing is queued: { failed, left: false, reason: "notConnected" }. Nobody subscribes: it fails at once,
+   * { failed, reason: "noSubscriber" }.
    */
   publish(command: BusCommand, gate: Gate, signal: AbortSignal): Promise<Sent>;
   /** Resolves when there is a connection, or the signal aborts. */

@@ -13,7 +13,7 @@ const MAX_CACHED_TOPICS = 10_000;
 const LOOK_EVERY_MS = 5;
 /** Aedes has no bound of its own here, and MQTT 3.1.1 none at all. */
 const LIMITS = { version: 4, maximumPacketBytes: MOST_PACKET_BYTES, takesQos1: true } as const;
-const NO_SUBSCRIBER: Sent = { kind: "failed", reason: "noSubscriber", left: false };
+const NO_SUBSCRIBER: Sent = { kind: "failed", reason: "noSubscriber", left: false, permanent: true };
 
 /**
  * Commands on our own broker. They go to the clients that are connected and have subscribed, and to nobody else: past

@@ -13,6 +13,7 @@ export function replayText(report: Report, paint: Paint): string {
     policyText(report, paint),
     examplesText(report, paint),
     limitsText(report, paint),
+    wholeText(report, paint),
   ];
   return parts.filter((part) => part !== "").join("\n");
 }
@@ -34,9 +35,9 @@ function changes(changed: number, of: number, paint: Paint): string {
 }
 
 function agentText(agent: AgentReport, paint: Paint): string {
+  if (agent.refused.length > 0) return refusedText(agent, paint);
   const lines = [
     `${paint(safe(agent.agent), "bold")}: ${count(agent.decisions)} decisions, ${changes(agent.changed, agent.decisions, paint)}`,
-    ...agent.refused.map((reason) => paint(`  ${safe(reason, 400)}`, "red")),
     ...agent.left.map((one) => paint(`  ${count(one.count)} were left out: ${safe(one.reason, 200)}`, "yellow")),
     ...agent.notes.map((note) => paint(`  ${note}`, "yellow")),
     ...quietNotes(agent).map((note) => paint(`  ${note}`, "yellow")),
@@ -62,12 +63,15 @@ function agentText(agent: AgentReport, paint: Paint): string {
   return `${lines.join("\n")}\n${rows.length === 0 ? "" : table(columns, rows, paint, "")}`;
 }
 
-function quietNotes({ recordedShare, estimatedPasses, decisions, forgottenKeys, refused }: AgentReport): string[] {
-  if (refused.length > 0) return [];
+function refusedText({ agent, refused }: AgentReport, paint: Paint): string {
+  return `${paint(safe(agent), "bold")}: not replayed\n${refused.map((reason) => paint(`  ${safe(reason, 400)}\n`, "red")).join("")}`;
+}
+
+function quietNotes({ recordedShare, estimatedPasses, decisions, forgottenKeys }: AgentReport): string[] {
   return [
     ...(recordedShare < 1
       ? [
-          `only ${share(decisions, estimatedPasses)} of its passes were written down: of quiet passes in between replay sees nothing, and forSeconds is told but roughly`,
+          `only ${share(decisions, estimatedPasses)} of its passes were written down: what happened in between is not seen, and forSeconds is told only roughly`,
         ]
       : []),
     ...(forgottenKeys > 0 ? [`${count(forgottenKeys)} times a key had to be forgotten: there are too many`] : []),
@@ -188,6 +192,12 @@ function limitsText({ limits }: Report, paint: Paint): string {
     .join("");
 }
 
+/** At the end, where it is read: what the figures above leave out. */
+function wholeText({ agents }: Report, paint: Paint): string {
+  const refused = agents.filter((agent) => agent.refused.length > 0).map((agent) => safe(agent.agent));
+  return refused.length === 0 ? "" : paint(`not replayed: ${refused.join(", ")} (see above)\n`, "red");
+}
+
 function share(part: number, whole: number): string {
-  return whole === 0 ? "–" : `${figure((part / whole) * 100)} %`;
+  return whole === 0 ? "–" : `${Number(((part / whole) * 100).toPrecision(3))} %`;
 }

@@ -5,7 +5,7 @@ import { type LoadedCandidate, loadCandidate } from "../../config/candidate.ts";
 import type { Problem } from "../../config/problems.ts";
 import { ConfigInvalid, DaemonError, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import type { Device } from "../generation.ts";
-import { LogReader, type PlacedDecision } from "../log-reader.ts";
+import { type DecisionFilter, LogReader, type PlacedDecision } from "../log-reader.ts";
 import { compilePolicy } from "../policy.ts";
 import { failureOf, policyCases } from "../policy-cases.ts";
 import type { Candidate } from "../replay/candidate.ts";
@@ -99,7 +99,7 @@ async function replay(options: Options, io: Io): Promise<number> {
   const directory = dataDirectory(options, io);
   const log = new LogReader(directory);
   try {
-    const [newest] = await log.newest(filterOf(options), 1);
+    const [newest] = await log.newest(filterOf(options, undefined), 1);
     if (newest === undefined)
       throw new DaemonError("NOTHING_TO_REPLAY", {}, { hint: "Choose another time with --since and --until." });
     const report = await reportFor(options, newest, { directory, log, io });
@@ -122,19 +122,29 @@ async function reportFor(options: Options, newest: PlacedDecision, ground: Groun
   const opened = await openModels(options.model.map((folder) => resolve(folder)));
   try {
     const candidate: Candidate = { files, models: opened.models };
-    const run = new Replay(recorded, candidate, { examples: options.examples, agents: agentsOf(options, files) });
+    const wanted = agentsOf(options, files);
+    const run = new Replay(recorded, candidate, { examples: options.examples, agents: wanted });
     prepare(run, candidate, recorded, newest);
-    await overLog(run, options, newest, ground);
-    refuseUnused(run, opened.models);
+    await overLog(run, options, wanted, newest, ground);
+    run.finish();
+    refuseNothing(run, opened.models);
     return reportOf(run, limitsOf(options), options.policy.length > 0, ground.io.stop.aborted);
   } finally {
     await opened.close();
   }
 }
 
-/** A model that no decision was asked of was tried on nothing: that must not look as if it had passed. */
-function refuseUnused(run: Replay, models: Candidate["models"]): void {
-  if ([...run.agents.values()].some((agent) => agent.refused.size > 0)) return;
+/** What was tried on nothing must not look as if it had passed. */
+function refuseNothing(run: Replay, models: Candidate["models"]): void {
+  const agents = [...run.agents.values()];
+  if (agents.some((agent) => agent.refused.size > 0)) return;
+  if (run.decisions === 0) {
+    const reasons = agents.flatMap((agent) => [...agent.left.keys(), ...agent.notes]);
+    throw new DaemonError(
+      "NOTHING_TO_REPLAY",
+      reasons.length === 0 ? {} : { reason: [...new Set(reasons)].join("; ") },
+    );
+  }
   const used = new Set([...run.models.values()].map((one) => one.model));
   for (const [name, model] of models) {
     if (used.has(model)) continue;
@@ -190,10 +200,16 @@ function policyProblems({ hasPolicy, release, problemAt }: LoadedCandidate, devi
   return problems;
 }
 
-async function overLog(run: Replay, options: Options, newest: PlacedDecision, { log, io }: Ground): Promise<void> {
+async function overLog(
+  run: Replay,
+  options: Options,
+  wanted: ReadonlySet<string> | undefined,
+  newest: PlacedDecision,
+  { log, io }: Ground,
+): Promise<void> {
   beNice();
   const progress = createProgress(io, "decisions", options.json === true);
-  const rows = log.records(filterOf(options), replayedKinds);
+  const rows = log.records(filterOf(options, wanted), replayedKinds);
   let firstN: number | undefined;
   for await (const page of loggedPages(rows)) {
     if (io.stop.aborted) break;
@@ -214,12 +230,10 @@ function beNice(): void {
   }
 }
 
-function filterOf({ since, until, agent }: Options): {
-  sinceMs: number;
-  untilMs: number | undefined;
-  agent: string | undefined;
-} {
-  return { sinceMs: since, untilMs: until, agent };
+/** Where one agent is wanted, the others' lines need not be read. */
+function filterOf({ since, until, agent }: Options, wanted: ReadonlySet<string> | undefined): DecisionFilter {
+  const [only] = wanted?.size === 1 ? wanted : [agent];
+  return { sinceMs: since, untilMs: until, agent: only };
 }
 
 function limitsOf(options: Options): Limits {

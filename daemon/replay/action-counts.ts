@@ -1,4 +1,5 @@
 import type { PolicyEffect } from "../../sync/records.ts";
+import { PRIVATE } from "../../sync/redact.ts";
 import type { Arguments, ArgumentValue } from "../act/tool.ts";
 import { type ActionPair, isChangedPair } from "./differ.ts";
 import { type Judged, outcomeOf } from "./judging.ts";
@@ -93,14 +94,13 @@ export class ActionCounts {
 }
 
 const MOST_ERRORS = 100;
-const HIDDEN = "(private)";
 
 /** An argument that is private on either side is private. */
 function shownArguments(before: Judged["action"], after: Judged["action"]): Arguments {
   const hidden = new Set([...before.private, ...after.private]);
   const entries = Object.entries(after.arguments);
   return Object.fromEntries(
-    entries.map(([name, value]): [string, ArgumentValue] => [name, hidden.has(name) ? HIDDEN : value]),
+    entries.map(([name, value]): [string, ArgumentValue] => [name, hidden.has(name) ? PRIVATE : value]),
   );
 }
 

@@ -1,5 +1,6 @@
 import type { Answer } from "../../models/inference.ts";
 import type { Decision } from "../../sync/records.ts";
+import type { Proposed } from "../act/action.ts";
 import type { AgentPlan } from "../agent-plan.ts";
 import type { CompiledAgent } from "../check.ts";
 import { seenBy } from "../explain.ts";
@@ -8,7 +9,7 @@ import { readsOf } from "../rules.ts";
 import { CandidateRules, type Tracks } from "./candidate-rules.ts";
 import { type Difference, differ } from "./differ.ts";
 import { contextOf, type Law, type RecordedAction } from "./judging.ts";
-import { edgeRules, type ProposedAction, RuleActions } from "./rule-actions.ts";
+import { ofRules, withoutAnswer } from "./rule-actions.ts";
 
 /** An agent with the policy and the tools around it: as it was, or as the candidate has it. */
 export interface AgentSide {
@@ -42,16 +43,14 @@ export class AgentReplay {
   readonly #recorded: AgentSide;
   readonly #candidate: CandidateSide;
   readonly #rules: CandidateRules;
-  readonly #before: RuleActions;
-  readonly #after: RuleActions;
+  readonly #hides: boolean;
   readonly #needsFields: boolean;
 
   constructor(recorded: AgentSide, candidate: CandidateSide) {
     this.#recorded = recorded;
     this.#candidate = candidate;
     this.#rules = new CandidateRules(candidate.compiled, recorded.compiled);
-    this.#before = new RuleActions(recorded.plan, recorded.declarations);
-    this.#after = new RuleActions(candidate.plan, candidate.declarations);
+    this.#hides = recorded.plan.fields.some((field) => field.isPrivate);
     const reads = candidate.compiled.rules.flatMap((rule) => [...readsOf(rule)]);
     this.#needsFields = candidate.isAskedAnew && reads.some((name) => name.startsWith("event.fields"));
   }
@@ -81,8 +80,14 @@ export class AgentReplay {
     return this.#differ(
       pass,
       { before: new Set(before.keys()), after: new Set(after.keys()) },
-      this.#before.ofRules(before, seen.before, recordedAnswer, decidedAt),
-      this.#after.ofRules(after, seen.after, tried === undefined ? recordedAnswer : tried.answer, decidedAt),
+      ofRules(this.#recorded.compiled, before, seen.before, recordedAnswer, decidedAt),
+      ofRules(
+        this.#candidate.compiled,
+        after,
+        seen.after,
+        tried === undefined ? recordedAnswer : tried.answer,
+        decidedAt,
+      ),
       tried,
     );
   }
@@ -108,22 +113,25 @@ export class AgentReplay {
     const isSilence = decision.source === "silence";
     const begins = isNews && (!isSilence || decision.reason?.startsWith("silent") === true);
     if (!begins && pass.actions.length === 0) return NOTHING;
-    const edge = isSilence ? edgeRules.silence : edgeRules.fallback;
-    const of = (actions: RuleActions, side: AgentSide): ProposedAction[] =>
-      begins && side.plan.config.enabled ? actions.ofEdge(edge, passOf(decision, side), decision.decidedAt) : [];
+    const why = isSilence ? "silence" : "fallback";
+    const of = (side: AgentSide): Proposed[] =>
+      begins && side.plan.config.enabled
+        ? withoutAnswer(side.compiled, why, passOf(decision, side), decision.decidedAt)
+        : [];
     const none = { before: new Set<string>(), after: new Set<string>() };
-    return this.#differ(pass, none, of(this.#before, this.#recorded), of(this.#after, this.#candidate), undefined);
+    return this.#differ(pass, none, of(this.#recorded), of(this.#candidate), undefined);
   }
 
   #differ(
     { decision, actions: recorded }: RecordedPass,
     fired: { readonly before: ReadonlySet<string>; readonly after: ReadonlySet<string> },
-    before: readonly ProposedAction[],
-    after: readonly ProposedAction[],
+    before: readonly Proposed[],
+    after: readonly Proposed[],
     tried: CandidateAnswer,
   ): Difference {
     const context = contextOf(decision, this.#recorded.plan.features !== undefined);
-    const question = { proposer: { agent: decision.agent, by: "" }, context, nowMs: decision.decidedAt };
+    const proposer = { agent: decision.agent, by: "" };
+    const question = { proposer, context, nowMs: decision.decidedAt, hidesReasons: this.#hides };
     const answered = { ...question, context: { ...context, answer: tried?.answer ?? {} } };
     return differ({
       question: { before: question, after: tried === undefined ? question : answered },

@@ -1,3 +1,4 @@
+import type { Proposed } from "../act/action.ts";
 import {
   actionOf,
   isToldAgain,
@@ -9,7 +10,6 @@ import {
   type Question,
   type RecordedAction,
 } from "./judging.ts";
-import type { ProposedAction } from "./rule-actions.ts";
 
 /** One action before and after: in both, only as recorded, or only with the candidate. */
 export interface ActionPair {
@@ -31,12 +31,12 @@ export interface Difference {
   readonly rules: readonly RulePair[];
   readonly actions: readonly ActionPair[];
   /** Actions of the candidate whose arguments have no value: they would not be proposed. */
-  readonly failures: readonly ProposedAction[];
+  readonly failures: readonly Proposed[];
   readonly isChanged: boolean;
 }
 
 interface Side {
-  readonly actions: readonly ProposedAction[];
+  readonly actions: readonly Proposed[];
   readonly law: Law;
 }
 
@@ -94,11 +94,7 @@ function pairs(compared: Compared): ActionPair[] {
   return [...paired, ...more];
 }
 
-function rejudged(
-  then: Judged,
-  candidate: ProposedAction,
-  { question, before, after, isJudgedAnew }: Compared,
-): ActionPair {
+function rejudged(then: Judged, candidate: Proposed, { question, before, after, isJudgedAnew }: Compared): ActionPair {
   if (!isJudgedAnew && then.action.rule === candidate.rule) return { before: then, after: then };
   const isKnown = isToldAgain(then, question.before, before.law);
   return {
@@ -108,12 +104,12 @@ function rejudged(
   };
 }
 
-function isProposed(action: ProposedAction): boolean {
+function isProposed(action: Proposed): boolean {
   return action.failure === undefined;
 }
 
 /** The same effect on the world: whichever rule proposes it. */
-function isSameAction(a: ProposedAction, b: ProposedAction): boolean {
+function isSameAction(a: Proposed, b: Proposed): boolean {
   const names = Object.keys(a.arguments);
   return (
     a.tool === b.tool &&

@@ -1,9 +1,10 @@
 import type { ToolConfig } from "../../config/tools.ts";
 import type { ActionClass, Decision, Intent, PolicyEffect, Proposal } from "../../sync/records.ts";
+import { withoutPrivateQuotes } from "../../sync/redact.ts";
+import type { Proposed } from "../act/action.ts";
 import { fillText, fillTopic } from "../act/template.ts";
 import type { Arguments } from "../act/tool.ts";
 import type { JudgedAction, Policy, PolicyContext, PolicyVerdict } from "../guard.ts";
-import type { ProposedAction } from "./rule-actions.ts";
 
 /** An action as the log has it: refused, waiting, or meant to be done. */
 export type RecordedAction = Proposal | Intent;
@@ -16,7 +17,7 @@ export interface Law {
 
 /** An action with what a policy says of it. */
 export interface Judged {
-  readonly action: ProposedAction;
+  readonly action: Proposed;
   readonly effect: PolicyEffect;
   readonly rules: readonly string[];
   readonly errors: PolicyVerdict["errors"];
@@ -51,19 +52,24 @@ export interface Question {
   readonly proposer: Proposer;
   readonly context: PolicyContext;
   readonly nowMs: number;
+  /** Private fields are in it, and why a condition has no value may quote one. */
+  readonly hidesReasons: boolean;
 }
 
-export function judge(action: ProposedAction, { proposer, context, nowMs }: Question, law: Law): Judged {
+export function judge(action: Proposed, { proposer, context, nowMs, hidesReasons }: Question, law: Law): Judged {
   const verdict = law.policy?.judge(judgedAction(action, proposer, law.tools), context, nowMs) ?? UNREADABLE;
   const { effect, rules, errors } = verdict;
-  return { action, effect, rules, errors, isRecorded: false };
+  const told = hidesReasons
+    ? errors.map(({ rule, reason }) => ({ rule, reason: withoutPrivateQuotes(reason) }))
+    : errors;
+  return { action, effect, rules, errors: told, isRecorded: false };
 }
 
 /** A policy that can not be read permits nothing. */
 const UNREADABLE: PolicyVerdict = { effect: "deny", rules: [], errors: [] };
 
 /** An action with the verdict that stands in the log. */
-export function judgedThen(action: ProposedAction, recorded: RecordedAction): Judged {
+export function judgedThen(action: Proposed, recorded: RecordedAction): Judged {
   const { effect, rules } = recorded.verdict;
   return { action, effect, rules, errors: [], isRecorded: true };
 }
@@ -76,12 +82,12 @@ export function isToldAgain(then: Judged, question: Question, law: Law): boolean
   return !then.isRecorded || law.policy === undefined || judge(then.action, question, law).effect === then.effect;
 }
 
-export function actionOf(recorded: RecordedAction): ProposedAction {
+export function actionOf(recorded: RecordedAction): Proposed {
   const { rule, tool, arguments: given } = recorded;
-  return { rule, tool, arguments: given, private: recorded.private ?? [], failure: undefined };
+  return { rule, index: 0, tool, arguments: given, private: recorded.private ?? [] };
 }
 
-function judgedAction(action: ProposedAction, { agent, by }: Proposer, tools: Law["tools"]): JudgedAction {
+function judgedAction(action: Proposed, { agent, by }: Proposer, tools: Law["tools"]): JudgedAction {
   const { tool, arguments: given, rule } = action;
   const config = tools[tool];
   return {

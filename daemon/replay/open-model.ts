@@ -30,7 +30,10 @@ export async function openModels(directories: readonly string[]): Promise<OpenMo
     if (directories.length > 0) await inference.start();
     for (const directory of directories) {
       const model = await openOne(directory, inference);
-      models.set(model.manifest.name, model);
+      const { name } = model.manifest;
+      if (models.has(name))
+        throw new ConfigInvalid([problemIn(directory, `another folder has a model of the name ${name} too`)]);
+      models.set(name, model);
     }
   } catch (error) {
     await inference.stop();

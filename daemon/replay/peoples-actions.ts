@@ -8,7 +8,12 @@ export function personsPair({ action, wallMs }: PersonsAction, laws: { before: L
   const { agent, key } = action;
   const told = "context" in action ? (action.context as unknown as PolicyContext | undefined) : undefined;
   const context = told ?? { key, timeMs: wallMs, fields: {}, features: {}, answer: {} };
-  const question: Question = { proposer: { agent, by: action.by ?? "" }, context, nowMs: wallMs };
+  const question: Question = {
+    proposer: { agent, by: action.by ?? "" },
+    context,
+    nowMs: wallMs,
+    hidesReasons: action.private !== undefined,
+  };
   const then = judgedThen(actionOf(action), action);
   if (!isToldAgain(then, question, laws.before)) return { before: then, after: undefined, isUnknown: true };
   return { before: then, after: judge(then.action, question, laws.after) };

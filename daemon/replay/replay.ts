@@ -68,8 +68,9 @@ export class Replay {
    */
   prepare(agent: string, recorded: RecordedAgent, problems: Problem[]): void {
     if (!recorded.ok) return;
-    const counts = this.#countsOf(agent);
     const built = candidateSide(recorded, this.#candidate, problems);
+    if (this.#agentsWanted?.has(agent) === false) return;
+    const counts = this.#countsOf(agent);
     if (built.ok) this.#keep(recorded, built, counts);
     else for (const reason of built.reasons) counts.refused.add(reason);
   }
@@ -92,6 +93,16 @@ export class Replay {
       return;
     const { id, key } = one.action;
     this.actions.add(personsPair(one, this.#newest.law), one.action.agent, { decision: id, key, at: one.wallMs });
+  }
+
+  /** What could not be tried at all, when the log is at its end. */
+  finish(): void {
+    for (const name of this.#candidate.files?.agents ?? []) {
+      if (this.#agentsWanted?.has(name) === false) continue;
+      const { decisions, refused, left, notes } = this.#countsOf(name);
+      if (decisions + refused.size + left.size === 0)
+        notes.add("no decision of it was recorded in this time: replay can not tell what it would do");
+    }
   }
 
   #isWanted({ decision }: LoggedPass): boolean {

@@ -30,8 +30,13 @@ export function replayStep(
   ask: (state: RuleState) => boolean | undefined,
   nowMs: number,
 ): ReplayedStep {
-  const before = asTold(stateBefore(track, told?.step.before), told?.step.before);
-  const truth = ask(before);
+  let before = asTold(stateBefore(track, told?.step.before), told?.step.before);
+  let truth = ask(before);
+  if (track !== undefined && told !== undefined && truth === true && told.step.truth === false && !told.isRounded) {
+    // What ended for the recorded condition tells nothing of one that holds where that one does not.
+    before = { ...track.candidate, passes: before.passes };
+    truth = ask(before);
+  }
   // Where nothing differs the step is the one that was taken: whole milliseconds do not always tell it again.
   const isAsTold =
     told !== undefined &&

@@ -1,6 +1,7 @@
 import type { ChainHead, Drop, EpochClose, EpochStart, Health, Rollup, StreamHead } from "../../sync/records.ts";
 import type { WriterStart } from "./messages.ts";
 import type { Opening } from "./opening.ts";
+import { type Signer, signedText } from "./signing.ts";
 import type { EndedMinute } from "./tables/tally.ts";
 
 // The lines that the store itself writes; their schemas are in sync/records.ts.
@@ -22,7 +23,7 @@ export function epochStartBody(id: string, opening: Opening, start: WriterStart)
     ...(opening.gap === undefined ? {} : { gap: opening.gap }),
     notes: opening.notes,
   };
-  return JSON.stringify(body);
+  return signedText(body, opening.signer);
 }
 
 export function headsBody(
@@ -31,9 +32,10 @@ export function headsBody(
   ordinal: number,
   heads: StreamHead[],
   wallMs: number,
+  signer: Signer | undefined,
 ): string {
   const body: ChainHead | EpochClose = { v: 1, kind, id, ordinal, heads, at: Math.floor(wallMs) };
-  return JSON.stringify(body);
+  return signedText(body, signer);
 }
 
 export function rollupBody(id: string, agent: string, ended: EndedMinute): string {

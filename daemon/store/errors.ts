@@ -10,6 +10,8 @@ export const storeErrors = {
   STORE_READER_GONE: "The store's reader thread ended.",
   STORE_PROTOCOL: "The store's thread is of another version.",
   STORE_QUERY: "The query failed.",
+  STORE_KEY: "The file holds no public key of a gateway.",
+  STORE_EXPORT: "The file is no export of a log.",
   STORE_STOPPED: "The store is stopped.",
 } as const;
 

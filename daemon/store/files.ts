@@ -10,6 +10,8 @@ export interface StoreFiles {
   readonly lockOwner: string;
   readonly position: string;
   readonly ballast: string;
+  readonly key: string;
+  readonly publicKey: string;
 }
 
 export function storeFiles(directory: string): StoreFiles {
@@ -22,5 +24,7 @@ export function storeFiles(directory: string): StoreFiles {
     lockOwner: join(directory, "lock.pid"),
     position: join(directory, "position.json"),
     ballast: join(directory, "ballast"),
+    key: join(directory, "gateway.key"),
+    publicKey: join(directory, "gateway.pub"),
   };
 }

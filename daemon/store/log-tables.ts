@@ -1,11 +1,13 @@
-import { type RecordKind, recordKinds, type Stream } from "../../sync/kinds.ts";
+import { discontinuities, type RecordKind, recordKinds, type Stream } from "../../sync/kinds.ts";
 import type { Gap } from "../../sync/records.ts";
 import { createIds } from "../ids.ts";
-import { rollupBody } from "./bodies.ts";
+import { headsBody, rollupBody } from "./bodies.ts";
 import { Heads } from "./heads.ts";
 import type { Batch, Restored, RestoredActions } from "./messages.ts";
+import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { ActionTable, actionById, openActionsIn } from "./tables/action.ts";
+import { lastStartOf } from "./tables/epoch.ts";
 import { ReadingTable, restoreReadings } from "./tables/reading.ts";
 import { RecordTable } from "./tables/record.ts";
 import { restoreSeen, SeenTable } from "./tables/seen.ts";
@@ -25,9 +27,13 @@ export class LogTables {
   readonly #readings: ReadingTable;
   readonly #seen: SeenTable;
   readonly #newId = createIds();
+  readonly #epoch: number;
+  readonly #signer: Signer | undefined;
   #agents: Map<number, string>;
 
-  constructor(database: Database, epoch: number, lastN: number, rememberIds: number) {
+  constructor(database: Database, epoch: number, lastN: number, rememberIds: number, signer?: Signer) {
+    this.#epoch = epoch;
+    this.#signer = signer;
     this.#database = database;
     this.sizes = new StreamSizeTable(database);
     this.records = new RecordTable(database, this.heads, epoch, lastN);
@@ -67,6 +73,12 @@ export class LogTables {
     }
   }
 
+  /** Writes down how far each stream has come: what lies before it can not be changed unseen. */
+  writeHeads(kind: "chainHead" | "epochClose", wallMs: number): void {
+    const heads = this.heads.written();
+    this.write(0, kind, wallMs, (id) => headsBody(kind, id, this.#epoch, heads, wallMs, this.#signer));
+  }
+
   /** Before a transaction. */
   save(): void {
     this.records.save();
@@ -99,7 +111,9 @@ export class LogTables {
 
   restoredActions(ids: readonly string[]): RestoredActions {
     const known = ids.filter((id) => actionById(this.#database, id) !== undefined);
-    return { open: openActionsIn(this.#database), limits: limitsIn(this.#database), known };
+    const database = this.#database;
+    const wentBack = lastStartOf(database, discontinuities);
+    return { open: openActionsIn(database), limits: limitsIn(database), wentBack, known };
   }
 
   totals(): Record<string, Record<string, number>> {

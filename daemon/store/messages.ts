@@ -164,6 +164,8 @@ export interface RestoredActions {
   readonly open: readonly RestoredAction[];
   /** What limits, breakers and interlocks remember, by scope. */
   readonly limits: Readonly<Record<string, string>>;
+  /** The newest start at which the log was not what it had been: an older one, another machine's, a salvaged one. */
+  readonly wentBack: { readonly bootId: string; readonly bootMs: number; readonly wallMs: number } | undefined;
   /** Of the actions that were asked about, those that the log knows. */
   readonly known: readonly string[];
 }

@@ -6,11 +6,13 @@ import { ControlStore } from "./control-store.ts";
 import { startReason } from "./discontinuity.ts";
 import { StoreError } from "./errors.ts";
 import { type StoreFiles, storeFiles } from "./files.ts";
+import { type OpenedKey, openKey } from "./gateway-key.ts";
 import { lockDirectory } from "./lock.ts";
 import type { WriterStart } from "./messages.ts";
 import { openRecords } from "./open-records.ts";
 import { type Position, readPosition } from "./position.ts";
 import { type Salvaged, salvage } from "./salvage.ts";
+import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
 
@@ -29,6 +31,8 @@ export interface Opening {
   readonly lastN: number;
   readonly notes: string[];
   readonly salvaged: Salvaged | undefined;
+  /** With it the log is signed; undefined when there is no key and none could be written. */
+  readonly signer: Signer | undefined;
 }
 
 /** Takes the directory, opens both databases, and finds out what happened since the last time. */
@@ -71,6 +75,7 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     bootId: start.bootId,
     fingerprint: start.fingerprint,
   });
+  const { signer, notes } = gatewayKey(files, control, start.wallMs);
   const ordinal = Math.max(previous?.ordinal ?? 0, known?.ordinal ?? 0) + 1;
   return {
     files,
@@ -84,9 +89,21 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     reason,
     gap: gapOf(reason, last?.wallMs, position?.wallMs, start.wallMs),
     lastN: Math.max(last?.n ?? 0, known?.n ?? 0),
-    notes: [...control.notes, ...opened.notes],
+    notes: [...control.notes, ...opened.notes, ...notes],
     salvaged,
+    signer,
   };
+}
+
+const KEY_NAME = "gatewayKey";
+
+/** control.db keeps the key's name, so that a key that is gone or another is told. */
+function gatewayKey(files: StoreFiles, control: ControlStore, wallMs: number): OpenedKey {
+  const known = control.state().meta[KEY_NAME];
+  const opened = openKey(files, known, wallMs);
+  const name = opened.signer?.key;
+  if (name !== undefined && name !== known) control.change({ kind: "meta", name: KEY_NAME, value: name });
+  return opened;
 }
 
 function removeDatabase(path: string): void {

@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
+import type { StreamHead } from "../../sync/records.ts";
 import { writeDurably } from "../durable-file.ts";
+import { type Signed, type Signer, signedParts, signedText } from "./signing.ts";
 
 /** Beside the database, in a file of its own: how far the log had come. A database that is behind it is an older one. */
 export interface Position {
@@ -9,17 +11,37 @@ export interface Position {
   readonly wallMs: number;
 }
 
-export function writePosition(path: string, position: Position): void {
-  writeDurably(path, `${JSON.stringify(position)}\n`);
+/** What an auditor reads of it: also where each stream of the epoch stood, and the gateway's signature. */
+export interface Testimony extends Position {
+  readonly heads: readonly StreamHead[];
+  readonly signed: Signed | undefined;
+}
+
+export function writePosition(
+  path: string,
+  position: Position,
+  heads: readonly StreamHead[] = [],
+  signer?: Signer,
+): void {
+  writeDurably(path, `${signedText({ kind: "position", ...position, heads }, signer)}\n`);
 }
 
 /** The position that was written last, or undefined when there is none that can be read. */
 export function readPosition(path: string): Position | undefined {
+  const read = readTestimony(path);
+  if (read === undefined) return undefined;
+  const { ordinal, epoch, n, wallMs } = read;
+  return { ordinal, epoch, n, wallMs };
+}
+
+export function readTestimony(path: string): Testimony | undefined {
   try {
-    const read = JSON.parse(readFileSync(path, "utf8")) as Partial<Position>;
-    const { ordinal, epoch, n, wallMs } = read;
+    const text = readFileSync(path, "utf8").trim();
+    const { ordinal, epoch, n, wallMs, heads } = JSON.parse(text) as Partial<Testimony>;
     if (typeof ordinal !== "number" || typeof n !== "number" || typeof wallMs !== "number") return undefined;
-    return { ordinal, epoch: typeof epoch === "string" ? epoch : "", n, wallMs };
+    const list = Array.isArray(heads) ? heads : [];
+    const id = typeof epoch === "string" ? epoch : "";
+    return { ordinal, epoch: id, n, wallMs, heads: list, signed: signedParts(text) };
   } catch {
     // Absent at the first start; a damaged one only costs the comparison, and control.db holds the ordinal too.
     return undefined;

@@ -1,6 +1,6 @@
 import type { Stream } from "../../sync/kinds.ts";
 import { crashpoint } from "../crashpoint.ts";
-import { dropBody, headsBody } from "./bodies.ts";
+import { dropBody } from "./bodies.ts";
 import { nextChain } from "./heads.ts";
 import type { LogTables } from "./log-tables.ts";
 import type { StoreLimits } from "./messages.ts";
@@ -203,13 +203,12 @@ export class Retention {
   #announce(range: Range, wallMs: number): void {
     this.#range = undefined;
     if (range.rows === 0) return;
-    const { tables, ordinal, transact, database } = this.#deps;
+    const { tables, transact, database } = this.#deps;
     const { stream, epoch, epochId, from, to, rows, bytes, reason } = range;
     const chainBefore = range.chainBefore?.toString("hex") ?? null;
     const chainAfter = range.chain?.toString("hex") ?? null;
     transact(() => {
-      const heads = tables.heads.list();
-      tables.write(0, "chainHead", wallMs, (id) => headsBody("chainHead", id, ordinal, heads, wallMs));
+      tables.writeHeads("chainHead", wallMs);
       const drop = {
         epoch,
         epochId,

@@ -1,29 +1,25 @@
-import { join } from "node:path";
-import { kindName, recordKinds } from "../../sync/kinds.ts";
-import type { StreamHead } from "../../sync/records.ts";
-import { type Evidence, evidenceFor, readEvidence } from "./evidence.ts";
-import { bodyHash, firstChain, nextChain } from "./heads.ts";
-import { readPosition } from "./position.ts";
+import { existsSync } from "node:fs";
+import { recordKinds } from "../../sync/kinds.ts";
+import { type BadRow, type Finding, inOrder } from "./damage.ts";
+import { databaseSource } from "./database-source.ts";
+import { checkEpochs, type Extent } from "./epoch-check.ts";
+import { StoreError } from "./errors.ts";
+import { Evidence, readEvidence } from "./evidence.ts";
+import { storeFiles } from "./files.ts";
+import { type Keyring, keyringIn } from "./keyring.ts";
+import type { LogRow, LogSource } from "./log-source.ts";
+import { readTestimony, type Testimony } from "./position.ts";
+import { controlMeta } from "./queries.ts";
+import { RowOrder } from "./row-order.ts";
 import { recordsSchema } from "./schema.ts";
-import { openForReading, type ReadDatabase, type ReadStatement } from "./sqlite-reader.ts";
+import { type SignatureSummary, Signatures } from "./signatures.ts";
+import { openForReading, type ReadDatabase, translate } from "./sqlite-reader.ts";
+import { StreamWalk } from "./stream-walk.ts";
 
-const PAGE_ROWS = 500;
 const STREAMS = [0, 1, 2, 3] as const;
-
-export type Damage = "edited" | "missing" | "inserted" | "reordered" | "truncated";
-
-/** The first row of a stream that is not as it was written. */
-export interface BadRow {
-  readonly what: Damage;
-  readonly epoch: number;
-  readonly stream: number;
-  readonly seq: number;
-  /** Set when only the chain is broken: the damage lies somewhere from `seq` to here. */
-  readonly toSeq: number | undefined;
-  /** The row's number in the log; undefined for a row that is not there. */
-  readonly n: number | undefined;
-  readonly detail: string;
-}
+const MOST_TOLD = 20;
+const TRIES = 3;
+const UNREADABLE: ReadonlySet<string> = new Set(["STORE_CORRUPT", "STORE_EXPORT"]);
 
 export interface VerifyResult {
   readonly ok: boolean;
@@ -32,282 +28,206 @@ export interface VerifyResult {
   readonly droppedRows: number;
   /** Rows after the last chain head that was written down: their hashes fit, but nothing vouches for their number. */
   readonly unattested: number;
+  readonly signatures: SignatureSummary;
   readonly bad: BadRow | undefined;
+  /** What else is not as it was written, in the order of the log; the first of it. */
+  readonly others: readonly BadRow[];
 }
+
+/** What lies beside the rows and tells of them. */
+export interface Beside {
+  readonly keyring: Keyring;
+  readonly testimony?: Testimony | undefined;
+  /** The last start that control.db knows. */
+  readonly ordinal?: number | undefined;
+}
+
+type Progress = (done: number, total: number) => void;
 
 export interface VerifyOptions {
   readonly directory: string;
-  readonly progress?: ((done: number, total: number) => void) | undefined;
+  /** Default: the public keys in the directory itself. */
+  readonly keyring?: Keyring | undefined;
+  readonly progress?: Progress | undefined;
 }
 
-interface Row {
-  readonly n: number;
-  readonly seq: number;
-  readonly id: Buffer;
-  readonly kind: number;
-  readonly agent: number;
-  readonly body: string;
-  readonly hash: Buffer;
-}
-
-/** Recomputes every hash and every chain from the rows, on a log that runs or does not. */
+/** Recomputes every hash and every chain from the rows and checks the signatures, on a log that runs or does not. */
 export function verifyLog(options: VerifyOptions): VerifyResult {
-  const database = openForReading(join(options.directory, "records.db"), recordsSchema);
+  const files = storeFiles(options.directory);
+  const database = openForReading(files.records, recordsSchema);
   try {
-    return new Verification(database, options).run();
+    const keyring = options.keyring ?? keyringIn(files);
+    for (let attempt = 1; ; attempt++) {
+      // Read before the rows: a log that runs is never behind what was said of it earlier.
+      const testimony = readTestimony(files.position);
+      const ordinal = existsSync(files.control) ? Number(controlMeta(files.control)["ordinal"] ?? 0) : undefined;
+      const source = databaseSource(database);
+      const result = verifySource(source, { keyring, testimony, ordinal }, options.progress);
+      if (result.ok || attempt === TRIES || !hasDropsAfter(database, source.lastN)) return result;
+    }
   } finally {
     database.close();
   }
 }
 
-class Verification {
-  readonly #database: ReadDatabase;
-  readonly #options: VerifyOptions;
-  readonly #page: ReadStatement;
-  readonly #agents: Map<number, string>;
-  readonly #lastN: number;
-  readonly #bad: BadRow[] = [];
-  #rows = 0;
-  #dropped = 0;
-  #unattested = 0;
+/** Rows that retention removed meanwhile were missed, not missing. */
+function hasDropsAfter(database: ReadDatabase, n: number): boolean {
+  return (
+    database.prepare(`SELECT 1 FROM record WHERE n > ? AND kind = ${recordKinds.drop} LIMIT 1`).get(n) !== undefined
+  );
+}
 
-  constructor(database: ReadDatabase, options: VerifyOptions) {
-    this.#database = database;
-    this.#options = options;
-    // A log that runs goes on growing: what was there at the beginning is what is verified.
-    this.#lastN = (database.prepare("SELECT max(n) FROM record").pluck().get() as number | null) ?? 0;
-    this.#page = database.prepare(
-      `SELECT n, seq, id, kind, agent, body, hash FROM record
-       WHERE epoch = ? AND stream = ? AND seq > ? AND n <= ${this.#lastN} ORDER BY seq LIMIT ${PAGE_ROWS}`,
-    );
-    const agents = database.prepare("SELECT number, name FROM agent").raw().all() as [number, string][];
-    this.#agents = new Map(agents);
+/** The same for rows from wherever. */
+export function verifySource(source: LogSource, beside: Beside, progress?: Progress): VerifyResult {
+  return new Verification(source, beside, progress).run();
+}
+
+class Verification {
+  readonly #source: LogSource;
+  readonly #beside: Beside;
+  readonly #progress: Progress | undefined;
+  readonly #signatures: Signatures;
+  readonly #findings: Finding[] = [];
+  readonly #extents = new Map<number, Extent>();
+  readonly #walks = new Map<number, StreamWalk[]>();
+  readonly #strange = new Set<string>();
+  #rows = 0;
+
+  constructor(source: LogSource, beside: Beside, progress: Progress | undefined) {
+    this.#source = source;
+    this.#beside = beside;
+    this.#progress = progress;
+    this.#signatures = new Signatures(beside.keyring);
   }
 
   run(): VerifyResult {
-    const epochs = this.#database.prepare("SELECT ordinal FROM epoch ORDER BY ordinal").pluck().all() as number[];
-    const all = readEvidence(this.#database, epochs);
-    for (const epoch of epochs) {
-      for (const stream of STREAMS) this.#stream(epoch, stream, evidenceFor(all, epoch, stream));
-    }
-    this.#strangers(epochs);
-    this.#tail(epochs.at(-1));
-    const [first] = this.#bad.sort((a, b) => (a.n ?? Number.MAX_SAFE_INTEGER) - (b.n ?? Number.MAX_SAFE_INTEGER));
-    const figures = {
+    const evidence = this.#evidence();
+    const order = new RowOrder(evidence, this.#source.epochs);
+    this.#attempt(order, () => {
+      for (const row of this.#source.rows()) this.#row(row, order, evidence);
+    });
+    this.#ended(order);
+    for (const { ordinal } of this.#source.epochs)
+      for (const walk of this.#walksOf(ordinal, order.lastN, evidence)) this.#found(walk.end());
+    this.#findings.push(...this.#doubtful(), ...checkEpochs(this.#source, evidence, this.#extents));
+    const signatures = this.#signatures.summary(this.#source.epochs);
+    const [bad, ...others] = inOrder([...this.#signatures.findings, ...this.#findings]);
+    const walks = [...this.#walks.values()].flat();
+    return {
+      ok: bad === undefined,
       rows: this.#rows,
-      epochs: epochs.length,
-      droppedRows: this.#dropped,
-      unattested: this.#unattested,
+      epochs: this.#source.epochs.length,
+      droppedRows: walks.reduce((sum, walk) => sum + walk.dropped, 0),
+      unattested: walks.reduce((sum, walk) => sum + walk.unattested(), 0),
+      signatures,
+      bad,
+      others: others.slice(0, MOST_TOLD),
     };
-    return { ok: first === undefined, ...figures, bad: first };
   }
 
-  #stream(epoch: number, stream: number, evidence: Evidence): void {
-    const walk = new StreamWalk(epoch, stream, evidence, this.#agents);
-    let cursor = 0;
-    for (;;) {
-      const rows = this.#page.all(epoch, stream, cursor) as Row[];
-      for (const row of rows) {
-        const bad = walk.row(row);
-        if (bad === undefined) continue;
-        this.#bad.push(bad);
-        return;
-      }
-      cursor = rows.at(-1)?.seq ?? cursor;
-      this.#rows += rows.length;
-      this.#options.progress?.(this.#rows, this.#lastN);
-      if (rows.length < PAGE_ROWS) break;
+  #evidence(): Evidence {
+    let evidence = new Evidence();
+    this.#attempt(undefined, () => {
+      evidence = readEvidence(this.#source, this.#signatures);
+    });
+    this.#testify(evidence);
+    evidence.sort();
+    return evidence;
+  }
+
+  /** What stands in position.json and control.db tells how far the log had come. */
+  #testify(evidence: Evidence): void {
+    const { testimony, ordinal = 0 } = this.#beside;
+    const last = this.#source.epochs.at(-1)?.ordinal ?? 0;
+    const end = { epoch: last, stream: 0, seq: 0, toSeq: undefined, n: undefined, near: this.#source.lastN + 1.75 };
+    const behind = (detail: string): void => void this.#findings.push({ ...end, what: "truncated", detail });
+    const known = Math.max(ordinal, testimony?.ordinal ?? 0);
+    if (known > last) behind(`the gateway has started ${known} times, and this log ends with start ${last}`);
+    if (testimony === undefined || !this.#signatures.believes(testimony, end)) return;
+    const epoch = this.#source.epochs.find((one) => one.ordinal === testimony.ordinal);
+    if (epoch === undefined) return;
+    if (testimony.epoch !== "" && testimony.epoch !== epoch.id) behind("position.json tells of another log");
+    evidence.stood(epoch.ordinal, testimony.heads);
+    if (epoch.ordinal === last && testimony.n > this.#source.lastN)
+      behind(`the log had come to row ${testimony.n}, and ends at row ${this.#source.lastN}`);
+  }
+
+  #row(row: LogRow, order: RowOrder, evidence: Evidence): void {
+    this.#rows += 1;
+    if (this.#rows % 500 === 0 || row.n === this.#source.lastN) this.#progress?.(this.#rows, this.#source.lastN);
+    const walks = this.#walksOf(row.epoch, order.lastN, evidence);
+    const walk = walks[row.stream];
+    if (walk === undefined) {
+      this.#stranger(row);
+      return;
     }
-    const bad = walk.end();
-    if (bad !== undefined) this.#bad.push(bad);
-    this.#dropped += walk.dropped;
-    this.#unattested += walk.unattested();
+    const extent = this.#extents.get(row.epoch);
+    if (extent === undefined) this.#extents.set(row.epoch, { firstN: row.n, lastN: row.n });
+    else extent.lastN = row.n;
+    const finding = walk.row(row);
+    this.#found(finding);
+    const isSound = walks.every((one) => !one.isBad);
+    this.#found(order.row(row, isSound, finding !== undefined));
   }
 
-  /** Rows of epochs or streams that never were. */
-  #strangers(epochs: readonly number[]): void {
-    const known = new Set(epochs);
-    const nextEpoch = this.#database.prepare("SELECT min(epoch) FROM record WHERE epoch > ?").pluck();
-    const other = this.#database.prepare(
-      "SELECT n, stream, seq FROM record WHERE epoch = ? AND (stream < 0 OR stream > 3) LIMIT 1",
-    );
-    const first = this.#database.prepare(
-      "SELECT n, stream, seq FROM record WHERE epoch = ? ORDER BY stream, seq LIMIT 1",
-    );
-    for (
-      let epoch = nextEpoch.get(-1) as number | null;
-      epoch !== null;
-      epoch = nextEpoch.get(epoch) as number | null
-    ) {
-      const row = (known.has(epoch) ? other : first).get(epoch) as
-        | { n: number; stream: number; seq: number }
-        | undefined;
-      if (row === undefined) continue;
-      this.#bad.push({
-        what: "inserted",
-        epoch,
-        ...row,
-        toSeq: undefined,
-        detail: "no such epoch or stream was ever begun",
-      });
-    }
+  /** Rows whose removal is told by a record that is bad itself, or comes after one that is. */
+  #doubtful(): Finding[] {
+    const holes = [...this.#walks.values()].flat().flatMap((walk) => walk.holes);
+    return holes.flatMap(({ drop, near }) => {
+      const teller = drop.by === undefined ? undefined : this.#walks.get(drop.by.epoch)?.[0];
+      if (teller === undefined || drop.by === undefined || teller.isSound(drop.by.seq)) return [];
+      const { epoch, stream, from, to } = drop;
+      const detail = `that rows ${from} to ${to} were dropped is told by a record that is not as it was written`;
+      return [{ what: "missing" as const, epoch, stream, seq: from, toSeq: to, n: undefined, near, detail }];
+    });
   }
 
-  /** The very last rows are vouched for by the file beside the database, as far as it goes. */
-  #tail(lastEpoch: number | undefined): void {
-    const position = readPosition(join(this.#options.directory, "position.json"));
-    if (position === undefined || position.ordinal !== lastEpoch || position.n <= this.#lastN) return;
-    const detail = `the log had come to row ${position.n}, and ends at row ${this.#lastN}`;
-    const row = this.#database.prepare("SELECT epoch, stream, seq FROM record WHERE n = ?").get(this.#lastN);
-    const place = (row ?? { epoch: lastEpoch, stream: 0, seq: 0 }) as { epoch: number; stream: number; seq: number };
-    this.#bad.push({ what: "truncated", ...place, seq: place.seq + 1, toSeq: undefined, n: undefined, detail });
-  }
-}
-
-/** One (epoch, stream), row by row: what is expected next, and the chain so far. */
-class StreamWalk {
-  readonly #epoch: number;
-  readonly #stream: number;
-  readonly #evidence: Evidence;
-  readonly #agents: ReadonlyMap<number, string>;
-  seq = 0;
-  dropped = 0;
-  #chain: Buffer | undefined = firstChain();
-  #n = 0;
-  #headAt = 0;
-  #dropAt = 0;
-  /** The last seq whose chain value was found right, and the number of the row after it. */
-  #goodSeq = 0;
-  #suspectN: number | undefined;
-  #lastId = "";
-  #disorder: { seq: number; n: number } | undefined;
-
-  constructor(epoch: number, stream: number, evidence: Evidence, agents: ReadonlyMap<number, string>) {
-    this.#epoch = epoch;
-    this.#stream = stream;
-    this.#evidence = evidence;
-    this.#agents = agents;
+  /** An export says in its first line where it ends. */
+  #ended({ lastN }: RowOrder): void {
+    if (lastN >= this.#source.lastN) return;
+    const epoch = this.#source.epochs.at(-1)?.ordinal ?? 0;
+    const place = { epoch, stream: 0, seq: 0, toSeq: undefined, n: undefined, near: lastN + 1.75 };
+    const detail = `it should end at row ${this.#source.lastN}, and ends at row ${lastN}`;
+    this.#findings.push({ ...place, what: "truncated", detail });
   }
 
-  row(row: Row): BadRow | undefined {
-    const before = this.#passHoles(row.seq - 1) ?? this.#passHeads(this.seq);
-    if (before !== undefined) return before;
-    if (this.#isAnnounced(row.seq)) return undefined;
-    if (row.seq !== this.seq + 1) {
-      return this.#bad("missing", this.seq + 1, undefined, `rows ${this.seq + 1} to ${row.seq - 1} are not there`);
-    }
-    const final = this.#evidence.finalSeq;
-    if (final !== undefined && row.seq > final) {
-      return this.#bad("inserted", row.seq, row.n, `the epoch was closed at ${final}`);
-    }
-    if (row.n <= this.#n) return this.#bad("reordered", row.seq, row.n, `it comes after row ${this.#n} of its stream`);
-    const wrong = this.#contentOf(row);
-    if (wrong !== undefined) return this.#bad("edited", row.seq, row.n, wrong);
-    this.#follow(row);
-    return this.#passHeads(this.seq);
+  /** The four streams of a start; none for one that never was. */
+  #walksOf(ordinal: number, afterN: number, evidence: Evidence): StreamWalk[] {
+    const known = this.#walks.get(ordinal);
+    if (known !== undefined) return known;
+    if (!this.#source.epochs.some((epoch) => epoch.ordinal === ordinal)) return [];
+    const made = STREAMS.map((stream) => {
+      const start = this.#source.starts?.find((one) => one.epoch === ordinal && one.stream === stream);
+      return new StreamWalk({ epoch: ordinal, stream, afterN }, evidence.of(ordinal, stream), this.#source, start);
+    });
+    this.#walks.set(ordinal, made);
+    return made;
   }
 
-  end(): BadRow | undefined {
-    const last = Math.max(this.#evidence.heads.at(-1)?.seq ?? 0, this.#evidence.finalSeq ?? 0);
-    const hole = this.#passHoles(Number.MAX_SAFE_INTEGER);
-    if (hole !== undefined) return hole;
-    if (this.seq >= last) return this.#passHeads(this.seq);
-    return this.#bad(
-      "truncated",
-      this.seq + 1,
-      undefined,
-      `a chain head names row ${last}, and the stream ends at ${this.seq}`,
-    );
+  #stranger({ n, epoch, stream, seq }: LogRow): void {
+    const key = `${epoch}/${stream}`;
+    if (this.#strange.has(key)) return;
+    this.#strange.add(key);
+    const detail = "no such epoch or stream was ever begun";
+    this.#findings.push({ what: "inserted", epoch, stream, seq, toSeq: undefined, n, near: n, detail });
   }
 
-  unattested(): number {
-    return Math.max(0, this.seq - this.#goodSeq);
+  #found(finding: Finding | undefined): void {
+    if (finding !== undefined) this.#findings.push(finding);
   }
 
-  /** Retention announces a range before it deletes it: until then its rows are there, all or some. */
-  #isAnnounced(seq: number): boolean {
-    const drop = this.#evidence.drops[this.#dropAt];
-    return drop !== undefined && drop.from <= this.seq + 1 && seq <= drop.to;
-  }
-
-  #follow(row: Row): void {
-    const id = row.id.toString("hex", 0, 6);
-    if (id < this.#lastId) this.#disorder ??= { seq: row.seq, n: row.n };
-    this.#lastId = id;
-    this.#suspectN ??= row.n;
-    if (this.#chain !== undefined) this.#chain = nextChain(this.#chain, row.hash);
-    this.seq = row.seq;
-    this.#n = row.n;
-  }
-
-  /** Goes over what a drop record says was removed, when it begins right here and ends before the next row. */
-  #passHoles(upTo: number): BadRow | undefined {
-    for (;;) {
-      const drop = this.#evidence.drops[this.#dropAt];
-      if (drop === undefined || drop.to > Math.max(upTo, this.seq)) return undefined;
-      if (drop.from > this.seq + 1) return undefined;
-      this.#dropAt += 1;
-      if (drop.to <= this.seq) continue;
-      const before = this.#chain?.toString("hex");
-      if (before !== undefined && drop.chainBefore !== null && drop.chainBefore !== before) return this.#broken();
-      this.#chain = drop.chainAfter === null ? undefined : Buffer.from(drop.chainAfter, "hex");
-      this.dropped += drop.to - drop.from + 1;
-      this.seq = drop.to;
-      this.#settle();
-    }
-  }
-
-  /** Compares the chain with every value that was written down for this seq. */
-  #passHeads(seq: number): BadRow | undefined {
-    for (;;) {
-      const head = this.#evidence.heads[this.#headAt];
-      if (head === undefined || head.seq > seq) return undefined;
-      this.#headAt += 1;
-      if (head.seq < seq || head.chain === undefined) continue;
-      const chain = this.#chain?.toString("hex");
-      if (chain !== undefined && chain !== head.chain) return this.#broken();
-      this.#chain = Buffer.from(head.chain, "hex");
-      this.#settle();
-    }
-  }
-
-  #settle(): void {
-    this.#goodSeq = this.seq;
-    this.#suspectN = undefined;
-    this.#disorder = undefined;
-  }
-
-  /** Each row fits its own hash, and yet the chain is another: rows were exchanged, or rewritten with their hash. */
-  #broken(): BadRow {
-    const { seq, n } = this.#disorder ?? { seq: this.#goodSeq + 1, n: this.#suspectN };
-    const what = this.#disorder === undefined ? "edited" : "reordered";
-    const detail = `the chain value written down for row ${this.seq} is another`;
-    return { ...this.#bad(what, seq, n, detail), toSeq: this.seq };
-  }
-
-  /** What the row says of itself, against its columns. */
-  #contentOf(row: Row): string | undefined {
-    if (typeof row.body !== "string") return "its body is no text";
-    if (!bodyHash(row.body).equals(row.hash)) return "its body does not fit its hash";
-    let body: { id?: unknown; kind?: unknown; agent?: unknown; heads?: StreamHead[] };
+  /** Runs what reads the file; a part of it that can not be read is a finding, and ends it. */
+  #attempt(order: RowOrder | undefined, work: () => void): void {
     try {
-      body = JSON.parse(row.body) as typeof body;
-    } catch {
-      return "its body is not JSON";
+      work();
+    } catch (error) {
+      const known = translate(error, "");
+      if (!(known instanceof StoreError) || !UNREADABLE.has(known.code)) throw error;
+      const epoch = this.#source.epochs.at(-1)?.ordinal ?? 0;
+      const near = order === undefined ? Number.MAX_SAFE_INTEGER : order.lastN + 1;
+      const detail = `${known.message} ${JSON.stringify(known.detail)}, after row ${order?.lastN ?? 0}`;
+      const place = { epoch, stream: 0, seq: 0, toSeq: undefined, n: order && order.lastN + 1, near };
+      this.#findings.push({ ...place, what: "unreadable", detail });
     }
-    if (typeof body.id === "string" && body.id.replaceAll("-", "") !== row.id.toString("hex"))
-      return "its id is another";
-    const kind = kindName(row.kind);
-    if (kind !== undefined && typeof body.kind === "string" && body.kind !== kind) return "its kind is another";
-    const agent = this.#agents.get(row.agent) ?? "";
-    if (typeof body.agent === "string" && body.agent !== agent) return "its agent is another";
-    const isHead = row.kind === recordKinds.chainHead || row.kind === recordKinds.epochClose;
-    const own = isHead ? body.heads?.find((head) => head.stream === this.#stream) : undefined;
-    if (own !== undefined && own.seq !== row.seq - 1) return `it was written as row ${own.seq + 1} of its stream`;
-    return undefined;
-  }
-
-  #bad(what: Damage, seq: number, n: number | undefined, detail: string): BadRow {
-    return { what, epoch: this.#epoch, stream: this.#stream, seq, toSeq: undefined, n, detail };
   }
 }

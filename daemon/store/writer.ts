@@ -1,6 +1,6 @@
 import { armCrashpoint, crashpoint } from "../crashpoint.ts";
 import { Ballast } from "./ballast.ts";
-import { epochStartBody, headsBody, healthBody } from "./bodies.ts";
+import { epochStartBody, healthBody } from "./bodies.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { LifeClock } from "./life-clock.ts";
 import { LogTables } from "./log-tables.ts";
@@ -50,7 +50,7 @@ export class Writer {
     this.#quotaPages = Math.floor(quotaBytes / PAGE_BYTES);
     this.#limitPages(0);
     this.#ballast = new Ballast(files.ballast, start.limits.ballastBytes);
-    this.#tables = new LogTables(database, ordinal, lastN, start.limits.rememberIds);
+    this.#tables = new LogTables(database, ordinal, lastN, start.limits.rememberIds, this.#opening.signer);
     this.#life = new LifeClock(database, start.bootMs);
     this.#checkpointer = new Checkpointer(database, (what, detail) => post({ kind: "note", what, detail }));
     this.#retention = new Retention({
@@ -139,7 +139,7 @@ export class Writer {
     if (isNews) {
       this.#transact(() => {
         this.#tables.writeRollups(this.#tables.tallies.endBefore(minute), moment.wallMs);
-        this.#writeHeads("chainHead", moment.wallMs);
+        this.#tables.writeHeads("chainHead", moment.wallMs);
         this.#tables.sizes.write(this.lastN);
         this.#life.write(this.lastN);
         this.#tables.actions.prune();
@@ -220,7 +220,7 @@ export class Writer {
         this.#tables.writeRollups(this.#tables.tallies.endAll(), moment.wallMs);
         this.#life.write(this.lastN);
         this.#tables.sizes.write(this.lastN + 1);
-        this.#writeHeads("epochClose", moment.wallMs);
+        this.#tables.writeHeads("epochClose", moment.wallMs);
       }),
     );
     this.#position(moment.wallMs);
@@ -275,15 +275,11 @@ export class Writer {
     this.#database.pragma(`max_page_count = ${this.#quotaPages + more}`);
   }
 
-  #writeHeads(kind: "chainHead" | "epochClose", wallMs: number): void {
-    const heads = this.#tables.heads.list();
-    this.#tables.write(0, kind, wallMs, (id) => headsBody(kind, id, this.#opening.ordinal, heads, wallMs));
-  }
-
   #position(wallMs: number): void {
-    const { files, ordinal, id } = this.#opening;
+    const { files, ordinal, id, signer } = this.#opening;
+    const position = { ordinal, epoch: id, n: this.lastN, wallMs: Math.floor(wallMs) };
     try {
-      writePosition(files.position, { ordinal, epoch: id, n: this.lastN, wallMs: Math.floor(wallMs) });
+      writePosition(files.position, position, this.#tables.heads.list(), signer);
     } catch {
       // A full disk: the older position stays, and only the comparison at the next start is coarser.
     }

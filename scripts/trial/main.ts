@@ -10,7 +10,11 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   keys: () => import("./keys.ts"),
   disk: () => import("./disk.ts"),
   damage: () => import("./damage.ts"),
+  stop: () => import("./stop.ts"),
+  replay: () => import("./replay.ts"),
   act: () => import("./act.ts"),
+  "act-mutants": () => import("./act-mutants.ts"),
+  tamper: () => import("./tamper.ts"),
 };
 
 const { values, positionals } = parseArgs({
@@ -19,6 +23,8 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string" },
     json: { type: "boolean", default: false },
     bus: { type: "string" },
+    seed: { type: "string" },
+    faults: { type: "string" },
     keep: { type: "boolean", default: false },
   },
 });
@@ -26,13 +32,15 @@ const [name] = positionals;
 const load = name === undefined ? undefined : trials[name];
 if (load === undefined) {
   console.error(
-    `usage: npm run trial -- NAME [--rounds N] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
+    `usage: npm run trial -- NAME [--rounds N] [--seed N] [--faults A,B] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
   );
   process.exit(2);
 }
 const { trial } = await load();
 const result = await trial({
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+  seed: values.seed === undefined ? undefined : Number(values.seed),
+  faults: values.faults?.split(","),
   bus: values.bus === "embedded" ? "embedded" : values.bus === "external" ? "external" : undefined,
   keep: values.keep,
   say: (line) => console.error(line),

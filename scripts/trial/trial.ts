@@ -1,6 +1,10 @@
 export interface TrialOptions {
   readonly rounds: number | undefined;
   readonly bus: "embedded" | "external" | undefined;
+  /** Another one makes another order of faults. */
+  readonly seed?: number | undefined;
+  /** Only these faults, where the trial has several. */
+  readonly faults?: readonly string[] | undefined;
   readonly keep: boolean;
   readonly say: (line: string) => void;
 }

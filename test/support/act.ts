@@ -47,7 +47,7 @@ export function planOf(name: string, config: Record<string, unknown>): ToolPlan 
 
 /** A tool that does what the test says, and remembers what it was asked. */
 export class FakeTool implements Tool {
-  readonly isCheap = true;
+  isCheap = true;
   readonly calls: ToolCall[] = [];
   readonly left: ToolCall[] = [];
   answer: (call: ToolCall, signal: AbortSignal) => Promise<Sent> | Sent = () => ({ kind: "acknowledged" });

@@ -37,8 +37,8 @@ export class ActionTable {
     this.#approval = database.prepare("UPDATE action SET approvals = json_insert(approvals, '$[#]', ?) WHERE id = ?");
     this.#prune = database.prepare(
       `DELETE FROM action WHERE id IN (
-         SELECT id FROM (SELECT id, n, open FROM action ORDER BY id LIMIT ${PRUNE_ROWS}) AS oldest
-         WHERE open = 0 AND NOT EXISTS (SELECT 1 FROM record WHERE record.n = oldest.n))`,
+         SELECT id FROM (SELECT id, n FROM action ORDER BY id LIMIT ${PRUNE_ROWS}) AS oldest
+         WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.n = oldest.n))`,
     );
   }
 
@@ -58,7 +58,7 @@ export class ActionTable {
     else this.#intended.run(n, n, bytesOf(line.proposal));
   }
 
-  /** Forgets some of the oldest actions whose records are gone. */
+  /** Forgets some of the oldest actions whose records are gone: of those nothing can be said, open or not. */
   prune(): void {
     this.#prune.run();
   }

@@ -46,6 +46,20 @@ export function lastEpoch(database: Database): LastEpoch | undefined {
   return { ...row, closed: last !== undefined && last.kind === recordKinds.epochClose && last.epoch === row.ordinal };
 }
 
+/** The newest start with one of these reasons. */
+export function lastStartOf(
+  database: Database,
+  reasons: readonly StartReason[],
+): { bootId: string; bootMs: number; wallMs: number } | undefined {
+  const row = database
+    .prepare(
+      `SELECT bootId, startedBootMs AS bootMs, startedWallMs AS wallMs FROM epoch
+       WHERE reason IN (SELECT value FROM json_each(?)) ORDER BY ordinal DESC LIMIT 1`,
+    )
+    .get(JSON.stringify(reasons));
+  return row as { bootId: string; bootMs: number; wallMs: number } | undefined;
+}
+
 export function lastRecord(database: Database): { n: number; wallMs: number; kind: number; epoch: number } | undefined {
   const row = database.prepare("SELECT n, wallMs, kind, epoch FROM record ORDER BY n DESC LIMIT 1").get();
   return row as { n: number; wallMs: number; kind: number; epoch: number } | undefined;

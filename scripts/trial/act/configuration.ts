@@ -110,6 +110,7 @@ function tools(): object {
     class: "reversible",
     timeoutSeconds: 2,
     executeWithinSeconds: executeWithinMs(name) / 1000,
+    approveWithinSeconds: 2,
     breaker: BREAKER,
     ...more,
   });
@@ -122,6 +123,7 @@ function tools(): object {
     body: { key: "{key}", token: "{token}" },
     timeoutSeconds: 0.6,
     executeWithinSeconds: executeWithinMs(name) / 1000,
+    approveWithinSeconds: 2,
     breaker: BREAKER,
     ...more,
   });
@@ -135,7 +137,14 @@ function tools(): object {
     put: web("put", { idempotent: true, method: "PUT" }),
     tell: { ...web("tell", {}), kind: "notify", via: "webhook", class: "notify", body: undefined },
     say: { kind: "notify", via: "log" },
-    press: { kind: "command", program: "press", timeoutSeconds: 2, executeWithinSeconds: 3, breaker: BREAKER },
+    press: {
+      kind: "command",
+      program: "press",
+      timeoutSeconds: 2,
+      executeWithinSeconds: 3,
+      approveWithinSeconds: 2,
+      breaker: BREAKER,
+    },
     limited: mqtt("limited", {
       limits: {
         perMinute: limited.perMinute,
@@ -156,6 +165,6 @@ function tools(): object {
     }),
     forbidden: mqtt("forbidden", {}),
     unpermitted: mqtt("unpermitted", {}),
-    asking: mqtt("asking", { approveWithinSeconds: 1 }),
+    asking: mqtt("asking", {}),
   };
 }

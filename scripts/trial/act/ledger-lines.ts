@@ -47,7 +47,7 @@ export interface LedgerLog {
 }
 
 export type ToLedger =
-  | { readonly kind: "fence"; readonly n: number }
+  | { readonly kind: "fence"; readonly n: number; readonly isCut: boolean }
   | { readonly kind: "silence"; readonly on: boolean }
   | { readonly kind: "look"; readonly on: boolean }
   | { readonly kind: "save"; readonly path: string };

@@ -48,11 +48,11 @@ export class LedgerProcess {
     else await this.#ask({ kind: "look", on }, "still");
   }
 
-  /** Resolves when a mark has come that left behind all that is on its way now. */
-  async fence(): Promise<Extract<FromLedger, { kind: "fence" }>> {
+  /** Resolves when a mark has come that left behind all that is on its way now. `isCut`: not by a broker that is away. */
+  async fence(isCut = false): Promise<Extract<FromLedger, { kind: "fence" }>> {
     this.#fences += 1;
     const n = this.#fences;
-    return (await this.#ask({ kind: "fence", n }, `fence ${n}`)) as Extract<FromLedger, { kind: "fence" }>;
+    return (await this.#ask({ kind: "fence", n, isCut }, `fence ${n}`)) as Extract<FromLedger, { kind: "fence" }>;
   }
 
   async log(): Promise<LedgerLog> {

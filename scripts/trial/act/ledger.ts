@@ -66,7 +66,7 @@ class Ledger {
     else if (asked.kind === "look") {
       this.#mayLook = asked.on;
       if (!asked.on) tell({ kind: "still" });
-    } else if (asked.kind === "fence") this.#fence(asked.n);
+    } else if (asked.kind === "fence") this.#fence(asked.n, asked.isCut);
     else {
       writeFileSync(asked.path, JSON.stringify(this.#log));
       tell({ kind: "saved" });
@@ -74,10 +74,10 @@ class Ledger {
   };
 
   /** Lets a mark go the way that effects go, behind all that is on its way already. */
-  #fence(n: number): void {
+  #fence(n: number, isCut: boolean): void {
     const send = (): void => this.#client.publish("ledger/fence", String(n));
-    this.#fences.set(n, { mqtt: false, http: false, timer: setInterval(send, FENCE_AGAIN_MS) });
-    send();
+    this.#fences.set(n, { mqtt: isCut, http: false, timer: setInterval(send, FENCE_AGAIN_MS) });
+    if (!isCut) send();
     request({ port: this.#port, host: "127.0.0.1", path: `/fence/${n}`, agent: false }, (answer) =>
       answer.resume(),
     ).end();
@@ -130,6 +130,8 @@ class Ledger {
       } finally {
         database.close();
       }
+      // What leads to the safe state has its intent in the reserve while the disk is full.
+      found ||= readFileSync(join(this.#data, "reserve")).includes(id);
     } catch {
       // The database is being made, or away.
       return;

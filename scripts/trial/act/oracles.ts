@@ -14,7 +14,7 @@ export type Oracle = (evidence: Evidence) => Finding;
 
 const CLOCK_MS = 20;
 
-function told({ tool, key, id, atMs, via }: Effect): string {
+export function told({ tool, key, id, atMs, via }: Effect): string {
   return `${tool} of ${key} (${id}) by ${via} at ${Math.round(atMs)}`;
 }
 

@@ -3,7 +3,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { callAsPerson } from "../../../daemon/api/control-client.ts";
 import { type Clock, systemClock } from "../../../daemon/clock.ts";
-import { becomes, type Claims, sleep } from "../claims.ts";
+import { becomes, type Claims, ledgersBalance, sleep } from "../claims.ts";
 import {
   freePort,
   type LaunchedDaemon,
@@ -105,8 +105,16 @@ export class Site {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
+  get armed(): string | undefined {
+    return this.#armed;
+  }
+
   get isArmed(): boolean {
     return this.#armed !== undefined;
+  }
+
+  holds(held: boolean, sentence: string): void {
+    this.#options.claims.holds(held, sentence);
   }
 
   /** The daemon, running: started again when it died meanwhile. */
@@ -145,19 +153,36 @@ export class Site {
     if (this.isAlive) this.#launched?.child.kill(name);
   }
 
+  /** SIGSTOP for a while. */
+  async held(forMs: number): Promise<void> {
+    const fromMs = this.nowMs();
+    this.signal("SIGSTOP");
+    await sleep(forMs);
+    this.signal("SIGCONT");
+    this.story.held.push({ fromMs, untilMs: this.nowMs() });
+  }
+
   /** Asks as the person who runs this. Undefined when the daemon died over it. */
   async ask(verb: string, parameters: Record<string, unknown> = {}): Promise<unknown> {
     await this.ready();
     try {
       return await callAsPerson({ dataDirectory: this.data, verb, parameters });
     } catch (error) {
-      if (!this.isAlive || !this.isArmed) {
-        if (this.isAlive) throw error;
-        return undefined;
-      }
       // An armed daemon may die a moment after its socket did.
-      if (await this.diesWithin(500)) return undefined;
+      if (!this.isAlive || (this.isArmed && (await this.diesWithin(1000)))) return undefined;
       throw error;
+    }
+  }
+
+  /** Asks the daemon, and the next one when it dies over that. */
+  async tell<T>(work: (daemon: RunningDaemon) => Promise<T>): Promise<T> {
+    for (;;) {
+      const daemon = await this.ready();
+      try {
+        return await work(daemon);
+      } catch (error) {
+        if (this.isAlive && !(this.isArmed && (await this.diesWithin(1000)))) throw error;
+      }
     }
   }
 
@@ -186,21 +211,25 @@ export class Site {
   }
 
   /** A copy of the databases of a daemon that is not running, as a backup has them. */
-  snapshot(): void {
+  async snapshot(): Promise<void> {
+    await this.ledger.look(false);
     const to = join(this.folder, "backup");
     rmSync(to, { recursive: true, force: true });
     mkdirSync(to);
     for (const file of readdirSync(this.data))
       if (/^(?:records|control)\.db(?:-wal|\.bak)?$/.test(file)) cpSync(join(this.data, file), join(to, file));
+    await this.ledger.look(true);
   }
 
   get hasSnapshot(): boolean {
     return existsSync(join(this.folder, "backup"));
   }
 
-  /** Puts a backup in the place of the databases of a daemon that is not running. */
-  restore(which: "records" | "control" | "both"): void {
+  /** Kills the daemon, puts a backup in the place of its databases, and starts it again. */
+  async restore(which: "records" | "control" | "both"): Promise<void> {
     const from = join(this.folder, "backup");
+    await this.ledger.look(false);
+    await this.kill();
     if (which !== "control") this.gathered.take(join(this.data, "records.db"));
     for (const name of which === "both" ? ["records", "control"] : [which]) {
       const isOf = (file: string): boolean => file.startsWith(`${name}.db`);
@@ -208,6 +237,11 @@ export class Site {
       for (const file of readdirSync(from).filter(isOf)) cpSync(join(from, file), join(this.data, file));
     }
     if (which !== "control") this.gathered.wentBackTo(join(this.data, "records.db"));
+    // What the daemon that was killed sent is looked up in the database that it wrote, so only after that.
+    await this.ledger.fence();
+    this.launch();
+    await this.ready();
+    await this.ledger.look(true);
   }
 
   /** Nothing new comes; what is under way comes to its end; the daemon leaves in order. */
@@ -217,8 +251,7 @@ export class Site {
     this.story.sent += this.#sensors?.sent ?? 0;
     let quiet = 0;
     const isQuiet = await becomes(async () => {
-      const daemon = await this.ready();
-      const { actions, deliveries, passes } = await daemon.status();
+      const { actions, deliveries, passes } = await this.tell((daemon) => daemon.status());
       quiet = actions.running + deliveries.queued + passes.inFlight === 0 ? quiet + 1 : 0;
       await sleep(100);
       return quiet > 8;
@@ -226,6 +259,8 @@ export class Site {
     claims.holds(isQuiet, "actions were still under way a minute after the last message");
     await this.ledger.fence();
     await this.ledger.look(false);
+    const status = await this.tell((daemon) => daemon.status());
+    claims.holds(ledgersBalance(status), `the ledgers do not balance: ${JSON.stringify(status.deliveries)}`);
     claims.holds((await (await this.ready()).stop()) === 0, "the daemon did not stop in order");
     this.gathered.take(join(this.data, "records.db"));
   }

@@ -14,12 +14,15 @@ export interface OffSpan extends Span {
   readonly tool: string;
 }
 
+export interface ModeSpan extends Span {
+  readonly mode: "observe" | "dryRun" | "approve";
+}
+
 /** What the trial did to the daemon and its world. */
 export class Story {
   readonly latched: LatchedSpan[] = [];
   readonly off: OffSpan[] = [];
-  /** Nothing but notifications may happen: observe, dryRun. */
-  readonly idle: Span[] = [];
+  readonly idle: ModeSpan[] = [];
   /** The daemon was held by SIGSTOP. */
   readonly held: Span[] = [];
   readonly faults = new Map<string, number>();

@@ -39,7 +39,7 @@ function benchOf(config: Record<string, unknown> = {}): Bench {
   let made = 0;
   const start = (more: Record<string, unknown> = {}, attempt = 1): Action => {
     made += 1;
-    const id = `01900000-0000-7000-8000-00000000000${made}`;
+    const id = `01900000-0000-7000-8000-${String(made).padStart(12, "0")}`;
     const intent = {
       ...{ v: 1, kind: "intent", id, agent: "guard", key: "p1", rule: "hot", tool: "stop", target: "plant/p1/command" },
       ...{ arguments: { pump: "p1" }, class: plan.class, verdict: { effect: "permit", rules: [] } },
@@ -153,6 +153,11 @@ describe("an action", () => {
     ["the latch", (bench: Bench) => Object.assign(bench.people, { isLatched: true }), "latched"],
     ["a switch", (bench: Bench) => Object.assign(bench.people, { off: "toolOff" }), "toolOff"],
     ["a mode", (bench: Bench) => Object.assign(bench.people, { mode: "observe" }), "observe"],
+    [
+      "a mode in which somebody has to be asked",
+      (bench: Bench) => Object.assign(bench.people, { mode: "approve" }),
+      "approve",
+    ],
   ])("does not leave when %s says no at the last moment", async (_name, say, reason) => {
     const bench = benchOf();
     bench.tool.before = async () => {
@@ -191,6 +196,44 @@ describe("an action", () => {
     expect(bench.tool.left).toHaveLength(2);
     await passes(bench, 9000);
     expect(states(bench).filter((state) => state.endsWith("!"))).toHaveLength(3);
+  });
+
+  test("leaves in the mode in which people are asked when they were, and when it leads to the safe state", async () => {
+    const bench = benchOf();
+    bench.people.mode = "approve";
+    bench.start({ proposal: "01900000-0000-7000-8000-0000000000ff" });
+    const safe = benchOf({ safeDirection: true });
+    safe.people.mode = "approve";
+    safe.start();
+    await passes(bench, 100);
+    expect([bench.tool.left.length, safe.tool.left.length]).toEqual([1, 1]);
+  });
+
+  test("that waited for its turn until its time was over does not take its turn", async () => {
+    const bench = benchOf({ timeoutSeconds: 60 });
+    bench.tool.isCheap = false;
+    bench.tool.before = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 11_000));
+      return { kind: "failed", left: false, reason: "no connection", permanent: true };
+    };
+    for (let n = 0; n < 1000; n++) bench.start();
+    await passes(bench, 11_500);
+    expect(bench.tool.calls).toHaveLength(8);
+    expect(bench.executor.running).toBe(0);
+  });
+
+  test("ends when its tool breaks, as what is known of it", async () => {
+    const early = benchOf({ idempotent: true });
+    early.tool.before = () => {
+      throw new RangeError("no such argument");
+    };
+    early.start();
+    const late = benchOf();
+    late.tool.answer = () => Promise.reject(new Error("a library's own"));
+    late.start();
+    await passes(late, 100);
+    expect(early.steps).toEqual([{ state: "failed", reason: "the tool broke: no such argument", final: true }]);
+    expect(states(late)).toEqual(["sent", "unknown!"]);
   });
 
   test("of a dry run leaves the tool out", async () => {

@@ -140,6 +140,20 @@ describe("limits", () => {
     expect(limits.refusal({ plan, target: "p1", isDry: false })).toBeUndefined();
   });
 
+  test("of up to a minute are used up when the log went back to an older state, and only for so long", () => {
+    const clock = new StillClock();
+    const limits = new Limits({ clock, keep: () => undefined }, 1000, {}, clock.bootMs());
+    const use = { plan, target: "p1", isDry: false };
+    expect(limits.refusal(use)).toBe("perMinute");
+    expect(limits.leave(use)).toBe("perMinute");
+    clock.pass(60_001);
+    expect(limits.refusal(use)).toBeUndefined();
+    const free = planOf("free", { class: "reversible" });
+    expect(
+      new Limits({ clock, keep: () => undefined }, 1000, {}, clock.bootMs()).refusal({ ...use, plan: free }),
+    ).toBeUndefined();
+  });
+
   test("of targets that are long gone are forgotten", () => {
     const clock = new StillClock();
     const { limits, kept } = limitsWith(clock);
@@ -149,5 +163,30 @@ describe("limits", () => {
     clock.pass(3_700_000);
     limits.forget();
     expect(Object.keys(kept)).toEqual([]);
+  });
+
+  test("count over a restart what left late, and what was tried again", () => {
+    const clock = new StillClock();
+    const { limits, kept } = limitsWith(clock);
+    const rare = planOf("rare", { class: "reversible", limits: { perMinute: 2 } });
+    const use = { plan: rare, target: "p1", isDry: false };
+    limits.take(use);
+    clock.pass(50_000);
+    expect([limits.leave(use), limits.leave(use)]).toEqual([undefined, undefined]);
+    clock.pass(20_000);
+    const { limits: again } = limitsWith(clock, kept);
+    expect(again.leave(use)).toBe("perMinute");
+    clock.pass(42_000);
+    expect(again.leave(use)).toBeUndefined();
+    clock.pass(120_000);
+    again.forget();
+    expect(kept).toEqual({});
+  });
+
+  test("count what may have left just before an earlier start ended", () => {
+    const { limits } = limitsWith(new StillClock());
+    const rare = planOf("rare", { class: "reversible", limits: { perMinute: 1 } });
+    limits.mayHaveLeft({ plan: rare, target: "p1", isDry: false });
+    expect(limits.leave({ plan: rare, target: "p1", isDry: false })).toBe("perMinute");
   });
 });

@@ -5,6 +5,7 @@ import { deadlineIn } from "../../../daemon/act/deadline.ts";
 import { Exclusion } from "../../../daemon/act/exclusion.ts";
 import { Readings } from "../../../daemon/act/readings.ts";
 import { type RecoveryFacts, recover } from "../../../daemon/act/recovery.ts";
+import { outcomeRecord } from "../../../daemon/act/steps.ts";
 import { fillTopic, fillValue } from "../../../daemon/act/template.ts";
 import { planOf, StillClock } from "../../support/act.ts";
 
@@ -91,6 +92,20 @@ describe("targets that exclude each other", () => {
     expect(again.refusal(plan, "v2")).toBeUndefined();
   });
 
+  test("stay held by what was begun before it was known what an earlier start left open", () => {
+    const clock = new StillClock();
+    const kept: Record<string, string> = {};
+    withKept(clock, kept).take(plan, "v1", "a1");
+    const again = withKept(clock, kept);
+    again.take(plan, "v1", "a2");
+    again.settle(new Set());
+    clock.pass(3_600_000);
+    expect(again.refusal(plan, "v2")).toContain("exclusive");
+    again.done(plan, "a2");
+    clock.pass(61_000);
+    expect(again.refusal(plan, "v2")).toBeUndefined();
+  });
+
   test("are held by somebody unknown when it can not be read by whom", () => {
     const clock = new StillClock();
     const exclusion = withKept(clock, { "group/main": "{torn" });
@@ -152,6 +167,7 @@ describe("what an earlier start left open", () => {
     isDiscontinuous: false,
     isSameBoot: true,
     hasTool: true,
+    isSamePolicy: true,
     isHandoff: false,
     isIdempotent: false,
     hasReadback: false,
@@ -165,6 +181,7 @@ describe("what an earlier start left open", () => {
     expect(recover({ ...sent, isIdempotent: true, isSameBoot: false })).toMatchObject({ state: "unknown" });
     expect(recover({ ...sent, isIdempotent: true, isDiscontinuous: true })).toMatchObject({ state: "unknown" });
     expect(recover({ ...sent, isIdempotent: true, hasTool: false })).toMatchObject({ state: "unknown" });
+    expect(recover({ ...sent, isIdempotent: true, isSamePolicy: false })).toMatchObject({ state: "unknown" });
   });
 
   test("is asked of the plant where there is a readback", () => {
@@ -174,6 +191,28 @@ describe("what an earlier start left open", () => {
       kind: "ask",
       otherwise: "unverified",
     });
+  });
+});
+
+describe("the record of a step", () => {
+  const written = (readback: unknown, reason = ""): { readback: unknown; reason: string } => {
+    const deps = { clock: new StillClock(), newId: () => "id", agentNumber: () => 1 };
+    const intent = { arguments: { bed: "bed-4", name: "joe miller" }, private: ["name"] };
+    const action = { id: "action", proposedBootMs: undefined, intent };
+    return JSON.parse(outcomeRecord(action, "guard", { state: "verified", readback, reason }, deps).body);
+  };
+
+  test("quotes nothing of a private field, whoever said it", () => {
+    const said = written({ lamp: "for joe miller" }, "exit 1: no joe miller in bed-4");
+    expect(said).toMatchObject({ readback: "(private)", reason: "exit 1: no (private) in bed-4" });
+    expect(written({ lamp: "on", bed: "bed-4" }).readback).toEqual({ lamp: "on", bed: "bed-4" });
+  });
+
+  test("takes whatever the plant says, and only so much of it", () => {
+    expect(written({ running: false }).readback).toEqual({ running: false });
+    expect(written("x".repeat(70_000)).readback).toHaveLength(1025);
+    const deep = `{"running":false,"deep":${"[".repeat(30_000)}${"]".repeat(30_000)}}`;
+    expect(written(JSON.parse(deep)).readback).toBe("(nested too deeply)");
   });
 });
 

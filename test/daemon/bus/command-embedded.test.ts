@@ -59,7 +59,7 @@ async function device(url: string, filter: string, qos: 0 | 1 | 2 = 1, options: 
   return { client: one, got };
 }
 
-const noSubscriber = { kind: "failed", reason: "noSubscriber", left: false };
+const noSubscriber = { kind: "failed", reason: "noSubscriber", left: false, permanent: true };
 
 it("hands a command to the client that has subscribed, which acknowledges it itself", async () => {
   const { commands, url } = await started();

@@ -177,3 +177,35 @@ test("no candidate, and nothing recorded, are no success", async () => {
   const later = ["--since", "2100-01-01", "--policy", file];
   expect(await runReplay(directory, ...later)).toMatchObject({ status: 1, error: { code: "NOTHING_TO_REPLAY" } });
 });
+
+test("an agent that the record does not know is said to be unknown", async () => {
+  const directory = await writeLog(log);
+  const both = recorded.replace(
+    "agents:\n",
+    `agents:\n  vat: { sources: [{ kind: vitals }], rules: [{ id: r, when: "true" }] }\n`,
+  );
+  const { report } = await runReplay(directory, "--agents", fileIn(directory, "both.yaml", both), "--json");
+  expect(report.agents.map((one) => [one.agent, one.decisions, one.notes.length])).toEqual([
+    ["tank", 8, 0],
+    ["vat", 0, 1],
+  ]);
+  const other = both.replace("  tank:", "  tank-2:").replace("[{ id: open, effect: permit }]", "[]");
+  const alone = await runReplay(directory, "--agents", fileIn(directory, "other.yaml", other), "--json");
+  expect(alone).toMatchObject({ status: 1, error: { code: "NOTHING_TO_REPLAY" } });
+});
+
+test("what a person reads says what came out otherwise, and how to look at it", async () => {
+  const directory = await writeLog(log);
+  const lower = fileIn(directory, "lower.yaml", high("event.fields.level > 6.0"));
+  const { out } = await runReplay(
+    directory,
+    "--agents",
+    lower,
+    "--policy",
+    fileIn(directory, "p.yaml", "policy: []\n"),
+  );
+  expect(out).toMatch(/^8 decisions from .*: 4 come out otherwise \(50 %\)\n/);
+  expect(out).toMatch(/high {2}changed +2 +2 +2 +2 {2}2 of them only earlier or later/);
+  expect(out).toMatch(/drain +2 +2 +2 +2 /);
+  expect(out).toMatch(/more +drain\(id: "t1"\) +tank\/high +none → deny +\S+ \S+ +[0-9a-f-]{36}/);
+});

@@ -79,7 +79,7 @@ test("what ran makes no difference when it is tried, whatever part of the quiet 
         else expect([status, report.changed, report.actions.unknown]).toEqual([0, 0, 0]);
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 25, interruptAfterTimeLimit: 45_000 },
   );
 }, 60_000);
 
@@ -101,6 +101,6 @@ test("other rules fire in the replay exactly when they would have fired themselv
         fewer: was.filter((one) => !would.includes(one)).length,
       });
     }),
-    { numRuns: 25 },
+    { numRuns: 25, interruptAfterTimeLimit: 45_000 },
   );
 }, 60_000);

@@ -5,14 +5,14 @@ import { loadRelease } from "../../../config/load.ts";
 import { generationDigest } from "../../../config/release.ts";
 import { type AgentPlan, planAgent } from "../../../daemon/agent-plan.ts";
 import { decisionWriter } from "../../../daemon/body.ts";
-import { type CompiledAgent, checkAgent, declarationsOf } from "../../../daemon/check.ts";
+import { type CompiledAgent, checkAgent } from "../../../daemon/check.ts";
 import { program } from "../../../daemon/commands/program.ts";
 import { exitStatus } from "../../../daemon/errors.ts";
 import { createIds } from "../../../daemon/ids.ts";
 import { compilePolicy } from "../../../daemon/policy.ts";
 import { contextOf, judge } from "../../../daemon/replay/judging.ts";
 import type { Report } from "../../../daemon/replay/report.ts";
-import { RuleActions } from "../../../daemon/replay/rule-actions.ts";
+import { ofRules, withoutAnswer } from "../../../daemon/replay/rule-actions.ts";
 import { BoundRules } from "../../../daemon/rules.ts";
 import type { Store } from "../../../daemon/store/store.ts";
 import { featureUnit } from "../../../models/features.ts";
@@ -64,8 +64,7 @@ export async function appendLog(store: Store, made: MadeLog): Promise<void> {
     policy: compilePolicy(release.policy, { device, tools: release.tools, problemAt, problems: [] }),
     tools: release.tools,
   };
-  const actions = new RuleActions(plan, declarationsOf(plan, manifest, device));
-  write(store, made, { generation, manifest, plan, compiled, law, actions });
+  write(store, made, { generation, manifest, plan, compiled, law });
   await store.flush();
 }
 
@@ -127,7 +126,6 @@ interface Parts {
   readonly plan: AgentPlan;
   readonly compiled: CompiledAgent;
   readonly law: Parameters<typeof judge>[2];
-  readonly actions: RuleActions;
 }
 
 function write(store: Store, made: MadeLog, parts: Parts): void {
@@ -183,7 +181,7 @@ function write(store: Store, made: MadeLog, parts: Parts): void {
 }
 
 /** What the proposer writes for the rules that fired. */
-function act(store: Store, body: string, number: number, { plan, law, actions }: Parts): void {
+function act(store: Store, body: string, number: number, { plan, law, compiled }: Parts): void {
   const decision = readDecision(body);
   const none = { sinceLastFiredSeconds: 1e9, firing: false, passes: 0 };
   const fired = new Map(decision.rules.filter((rule) => rule.fired).map((rule) => [rule.id, none]));
@@ -192,12 +190,13 @@ function act(store: Store, body: string, number: number, { plan, law, actions }:
   const seen = { ...pass, fields: row(plan.fields), row: row(plan.inputs) };
   const proposed =
     decision.source === "fallback"
-      ? actions.ofEdge("fallback", seen, decision.decidedAt)
-      : actions.ofRules(fired, seen, decision.answer as Answer | undefined, decision.decidedAt);
+      ? withoutAnswer(compiled, "fallback", seen, decision.decidedAt)
+      : ofRules(compiled, fired, seen, decision.answer as Answer | undefined, decision.decidedAt);
   const question = {
     proposer: { agent: decision.agent, by: "" },
     context: contextOf(decision, plan.features !== undefined),
     nowMs: decision.decidedAt,
+    hidesReasons: false,
   };
   for (const [index, action] of proposed.entries()) {
     const { effect, rules } = judge(action, question, law);
@@ -220,7 +219,7 @@ function act(store: Store, body: string, number: number, { plan, law, actions }:
       class: law.tools[action.tool]?.class,
       verdict: { effect, rules },
       policy: "0123456789abcdef",
-      executeBefore: { bootMs: 0, wallMs: decision.decidedAt + 30_000 },
+      executeBefore: { bootMs: 0, boot: "b", wallMs: decision.decidedAt + 30_000 },
       idempotencyKey: `${decision.id}/${action.rule}/${index}`,
       ...(kind === "proposal" ? { state } : {}),
     };

@@ -103,4 +103,24 @@ describe("where actions stand", () => {
     const found = inside(directory, (db) => actionsOfDecisions(db as never, [made.decision]));
     expect(found).toHaveLength(1);
   });
+
+  test("is forgotten with its records, though it never came to an end", async () => {
+    const { store, directory } = await openTestStore();
+    store.agentNumber("pump");
+    for (let n = 0; n < 300; n++) propose(store, undefined, 1_800_000_000_000 + n);
+    const kept = propose(store, "awaitingApproval", 1_800_000_001_000);
+    await store.flush();
+    await store.stop();
+    const left = inside(
+      directory,
+      (db) => {
+        db.exec("DELETE FROM record WHERE kind = 2");
+        const table = new ActionTable(db as never);
+        for (let minute = 0; minute < 2; minute++) table.prune();
+        return db.prepare("SELECT lower(hex(id)) FROM action").pluck().all();
+      },
+      false,
+    );
+    expect(left).toEqual([kept.id.replaceAll("-", "")]);
+  });
 });

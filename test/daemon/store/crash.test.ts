@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
@@ -57,6 +57,22 @@ async function check(directory: string, acknowledged: readonly string[]): Promis
     expect(counted).toBeGreaterThanOrEqual(acknowledged.length);
   });
 }
+
+test.each(["key.before", "key.after"])(
+  "dies at %s of its first start, and signs with one key from then on",
+  async (point) => {
+    const directory = temporaryDirectory();
+    expect((await run(directory, { crashpoint: point })).signal).toBe("SIGKILL");
+    await check(directory, []);
+    await check(directory, []);
+    const { signatures } = verifyLog({ directory });
+    expect(signatures).toMatchObject({ checked: true, signed: [{ epochs: [1, 2] }], unsigned: [] });
+    expect(readdirSync(directory).filter((name) => name.startsWith("gateway."))).toEqual([
+      "gateway.key",
+      "gateway.pub",
+    ]);
+  },
+);
 
 const points = [
   "open.before",

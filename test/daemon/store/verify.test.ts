@@ -178,3 +178,21 @@ test("says how far it has come", () => {
   verifyLog({ directory: original, progress: (done) => seen.push(done) });
   expect(seen.at(-1)).toBe(places.length);
 });
+
+test("a log that is being written, and of which old rows go, verifies at any moment", async () => {
+  const { store, directory, failures } = await openTestStore(undefined, { maxBytes: 1_200_000 });
+  let rows = 0;
+  for (let round = 0; round < 40; round++) {
+    put(store, 150, { text: "x".repeat(300), round }, round % 2 === 0 ? 1 : 2);
+    if (round % 3 === 0) store.minute();
+    await store.flush();
+    put(store, 50, { round });
+    // The writer's thread goes on while this one verifies.
+    const result = verifyLog({ directory });
+    expect(result.bad, JSON.stringify(result.others)).toBeUndefined();
+    rows = Math.max(rows, result.droppedRows);
+  }
+  expect(rows).toBeGreaterThan(500);
+  expect(failures).toEqual([]);
+  await store.stop();
+});
