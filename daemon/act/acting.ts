@@ -186,8 +186,7 @@ export class Acting {
 
   /** Nothing that a person stopped leaves after this. */
   async settle(): Promise<void> {
-    await this.#inside?.executor.settle();
-    await this.#deps.bus.drained();
+    await Promise.all([this.#inside?.executor.settle(), this.#deps.bus.drained()]);
   }
 
   /** How many actions are under way, and how many wait for people. */

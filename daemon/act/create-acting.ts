@@ -45,7 +45,7 @@ export function createActing(deps: Deps): { acting: Acting; commands: CommandBus
     gateway,
     deviceName: gateway.device.name,
     files: namedFiles({ baseDirectory, environment }),
-    log: log.child({ part: "tools" }),
+    log,
     journal: createJournalLog(environment),
     commandBus: commands,
   });

@@ -82,7 +82,14 @@ export class Desk {
     if (weighed.kind === "refused") {
       this.#deps.store.append(this.#approval(given, "refused", weighed.reason));
       await this.#deps.durable();
-      return { accepted: false, reason: weighed.reason, state: "refused", given: 0, needs: 0 };
+      const open = this.proposals().find((one) => one.id === given.proposal);
+      const counts = { given: open?.given.length ?? 0, needs: open?.proposal.needs ?? 0 };
+      return {
+        accepted: false,
+        reason: weighed.reason,
+        state: open === undefined ? "refused" : "awaitingApproval",
+        ...counts,
+      };
     }
     const { waiting } = weighed;
     const counts = { given: waiting.given.length, needs: waiting.proposal.needs ?? 1 };
@@ -129,7 +136,7 @@ export class Desk {
     this.#deps.store.appendTogether([record, intent]);
     await this.#deps.durable();
     executor.start(action);
-    return { state, reason };
+    return { state, reason: action.intent.dryRun === true ? "it was proposed as a dry run" : reason };
   }
 
   #close(waiting: OpenProposal, before: readonly NewRecord[], step: Step): void {

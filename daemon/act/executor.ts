@@ -26,6 +26,8 @@ export interface ExecutorDeps {
 interface Fallen {
   readonly state: ActionState;
   readonly reason: string;
+  /** It was broken off, which says nothing of the tool. */
+  readonly unrelated?: true;
 }
 
 /** Why an action may not leave. */
@@ -59,6 +61,8 @@ type Next = "over" | Waiting | Fallen;
 const NO_MORE = "nobody waits any more";
 const FIRST_PAUSE_MS = 50;
 const LAST_PAUSE_MS = 1000;
+/** How long a stop waits for the answers to what has left as a whole. */
+const ANSWERS_WITHIN_MS = 1000;
 /** Uses of one tool at once where each costs a connection or a process. */
 const AT_ONCE = 8;
 /** Where it does not: more than any line to a broker takes, so that it never runs dry. The others wait in order. */
@@ -98,9 +102,15 @@ export class Executor {
   /** Breaks off what is under way, and waits until nothing of it can still leave. Notifications go on. */
   async settle(): Promise<void> {
     const under = [...this.#tries].filter((one) => one.action.plan.class !== "notify");
-    for (const one of under) one.abort.abort();
+    const hasLeft = ({ left, action }: Try): boolean =>
+      left && this.#deps.tools.get(action.plan.name)?.leavesWhole === true;
+    for (const one of under) if (!hasLeft(one)) one.abort.abort();
     this.#lookAgain();
+    const late = setTimeout(() => {
+      for (const one of under) one.abort.abort();
+    }, ANSWERS_WITHIN_MS);
     await Promise.all(under.map((one) => one.isOver));
+    clearTimeout(late);
   }
 
   /** Lets what is under way end within bounds; what has not left does not leave any more. */
@@ -262,6 +272,7 @@ export class Executor {
 
   async #became(one: Try, sent: Sent, fallen: Fallen | undefined): Promise<Next> {
     const { action, attempt } = one;
+    const cut = one.abort.signal.aborted ? { unrelated: true as const } : {};
     switch (sent.kind) {
       case "handedOver":
         this.#running.delete(action.id);
@@ -273,9 +284,9 @@ export class Executor {
         this.#deps.step(action, { state: "acknowledged", attempt });
         return await this.#verified(one, { state: "unverified", reason: "the readback did not show it in time" });
       case "unknown":
-        return await this.#verified(one, { state: "unknown", reason: sent.reason });
+        return await this.#verified(one, { state: "unknown", reason: sent.reason, ...cut });
       case "failed": {
-        const failed: Fallen = { state: "failed", reason: sent.reason };
+        const failed: Fallen = { state: "failed", reason: sent.reason, ...cut };
         if (!sent.left) {
           // Nothing left: it may wait, whatever the tool, until its time is over.
           const end = attempt > 1 && fallen !== undefined ? fallen : failed;

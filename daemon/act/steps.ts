@@ -12,7 +12,7 @@ export interface Step {
   readonly readback?: unknown;
   /** Nothing more comes. */
   readonly final?: boolean;
-  /** It never left, for a reason that says nothing of the tool. */
+  /** It never left, or was broken off, for a reason that says nothing of the tool. */
   readonly unrelated?: true;
   /** The person who made it so. */
   readonly by?: string;

@@ -60,6 +60,8 @@ export type Gate = () => boolean;
 export interface Tool {
   /** Many at once cost nothing: no connection or process each. */
   readonly isCheap?: boolean;
+  /** What leaves does so in one piece when the gate says yes: breaking it off would only lose the answer. */
+  readonly leavesWhole?: boolean;
   /**
    * One try. Never rejects. Calls `gate` synchronously right before the first byte leaves (a write, a spawn); when that
    * says no, gives { kind: "failed", left: false, reason: "stopped" }. Ends within the call's timeout, or soon after

@@ -82,6 +82,6 @@ function words(word: Word, { accepted, reason, state, given, needs }: ApprovalRe
   if (!accepted) return `Refused: ${safe(reason ?? "")} (the action is ${safe(state)})`;
   if (word === "deny") return "Denied: it will not be done.";
   return given >= needs
-    ? `Approved: the action is ${safe(state)}.`
+    ? `Approved: the action is ${safe(state)}${reason === undefined ? "" : ` (${safe(reason)})`}.`
     : `Approved: ${given} of ${needs} people have said yes.`;
 }

@@ -67,7 +67,7 @@ function text(result: VerifyResult, paint: Paint): string {
   }
   const dropped = droppedRows > 0 ? `, ${count(droppedRows)} were dropped by retention and are accounted for` : "";
   const lines = [
-    `${paint("The chain holds", "green")}: ${count(result.rows)} rows of ${result.epochs} starts are as they were written${dropped}.`,
+    `${paint("The chain holds", "green")}: ${count(result.rows)} rows of ${result.epochs} ${result.epochs === 1 ? "start" : "starts"} are as they were written${dropped}.`,
     ...signatureLines(result.signatures, paint),
   ];
   if (unattested > 0)

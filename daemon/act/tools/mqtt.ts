@@ -10,6 +10,7 @@ export type MqttToolConfig = Extract<ToolConfig, { kind: "mqtt" }>;
 export function createMqttTool(config: MqttToolConfig, deps: { readonly commandBus: CommandBus }): Tool {
   return {
     isCheap: true,
+    leavesWhole: true,
     send: async (call, gate, signal): Promise<Sent> => {
       let topic: string | undefined;
       let payload: object;

@@ -256,6 +256,37 @@ describe("a stop", () => {
     await bench.executor.settle();
     await passes(bench, 100);
     expect(states(bench)).toEqual(["sent", "unknown!"]);
+    expect(bench.steps.at(-1)).toMatchObject({ reason: "stopped", unrelated: true });
+  });
+
+  test("waits a moment for the answer to what has left as a whole, and no longer", async () => {
+    const bench = benchOf({ timeoutSeconds: 60 });
+    bench.tool.leavesWhole = true;
+    const answers: (() => void)[] = [];
+    bench.tool.answer = (_call, signal) =>
+      new Promise((resolve) => {
+        answers.push(() => resolve({ kind: "acknowledged" }));
+        signal.addEventListener("abort", () => resolve({ kind: "unknown", reason: "stopped" }));
+      });
+    bench.start();
+    bench.start();
+    await passes(bench, 100);
+    bench.people.isLatched = true;
+    let isSettled = false;
+    const settled = bench.executor.settle().then(() => {
+      isSettled = true;
+    });
+    await passes(bench, 100);
+    answers[0]?.();
+    await passes(bench, 100);
+    expect({ isSettled, states: states(bench) }).toEqual({
+      isSettled: false,
+      states: ["sent", "sent", "acknowledged!"],
+    });
+    await passes(bench, 1000);
+    await settled;
+    expect(states(bench)).toEqual(["sent", "sent", "acknowledged!", "unknown!"]);
+    expect(bench.steps.at(-1)).toMatchObject({ reason: "stopped", unrelated: true });
   });
 
   test("of the daemon leaves open what waits for the plant, and ends what never left", async () => {
