@@ -21,8 +21,9 @@ export function takenIn(counted: Counted, windowMs: number, nowBootMs: number): 
 /** One more, now. */
 export function takeOne(counted: Counted, windowMs: number, nowBootMs: number): Counted {
   const { at, slots } = moved(counted, slotOf(windowMs, nowBootMs));
-  const newest = slots.at(-1) ?? 0;
-  return { at, slots: [...slots.slice(0, -1), newest + 1] };
+  const taken = slots.slice();
+  taken[taken.length - 1] = (slots.at(-1) ?? 0) + 1;
+  return { at, slots: taken };
 }
 
 /** Of two counts of the same thing, each slot's larger one. */

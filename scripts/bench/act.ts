@@ -19,6 +19,8 @@ export interface ActFigures {
   /** Of Holdfast: actions whose effect was read back, and the others by how they ended. The bare loop reads nothing back. */
   readonly verified: number;
   readonly otherEnds: Readonly<Record<string, number>>;
+  /** Decisions that had to do without the model's answer, and so proposed nothing. */
+  readonly unanswered: number;
   /** Effects a second from the first to the last. */
   readonly perSecond: number;
   readonly cpuUsPerAction: number;
@@ -35,6 +37,7 @@ export interface ActFigures {
 }
 
 const POLL_MS = 100;
+const NOTHING_READ: ReturnType<typeof readEnds> = { unanswered: 0, ends: {} };
 /** When nothing was written for so long, everything was. */
 const QUIET_MS = 700;
 
@@ -66,12 +69,13 @@ async function measureIn(options: RunOptions, { folder, commitsFile, note, start
   await broker.stop();
   const io = readFileSync(`${commitsFile}.${program.pid}.io`, "latin1");
   const [sentUs, effectUs] = [numbersIn(sentFile), numbersIn(effectsFile)];
-  const { verified = 0, ...otherEnds } = options.program === "bare" ? {} : readEnds(program.database);
+  const { unanswered, ends } = options.program === "bare" ? NOTHING_READ : readEnds(program.database);
+  const { verified = 0, ...otherEnds } = ends;
   const perAction = (amount: number): number => amount / Math.max(1, effects);
   const commits = readFileSync(commitsFile).length / 16;
   return {
     program: options.program,
-    ...{ sent, effects, twice, verified, otherEnds },
+    ...{ sent, effects, twice, verified, otherEnds, unanswered },
     lost: sent - effects,
     perSecond: effectRate(effectUs),
     cpuUsPerAction: perAction(cpu.totalUs),

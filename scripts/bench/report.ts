@@ -169,6 +169,7 @@ function flawsOf(run: RunFigures | ActFigures): [count: number, what: string][] 
   return [
     [run.lost, "messages without an effect"],
     [run.twice, "effects more than messages"],
+    [run.unanswered, "decisions without the model's answer"],
     ...Object.entries(run.otherEnds).map(([state, count]): [number, string] => [count, state]),
   ];
 }

@@ -46,16 +46,20 @@ function timeOf(body: string): number {
   return Number.NaN;
 }
 
-/** How the actions of a run ended, by the state of each one's last record. */
-export function readEnds(database: string): Record<string, number> {
+/** What became of a run's actions, by the state of each one's last record; and of the decisions that had no answer. */
+export function readEnds(database: string): { unanswered: number; ends: Record<string, number> } {
   const file = new Sqlite(database, { readonly: true });
-  const rows = file
+  const ends = file
     .prepare(
-      `SELECT json_extract(body, '$.state') AS state, count(*) AS n FROM record
-       WHERE json_extract(body, '$.kind') = 'outcome' AND json_extract(body, '$.final') GROUP BY state`,
+      `SELECT json_extract(body, '$.state'), count(*) FROM record
+       WHERE json_extract(body, '$.kind') = 'outcome' AND json_extract(body, '$.final') GROUP BY 1`,
     )
     .raw()
     .all() as [string, number][];
+  const unanswered = file
+    .prepare("SELECT count(*) FROM record WHERE json_extract(body, '$.source') = 'fallback'")
+    .pluck()
+    .get() as number;
   file.close();
-  return Object.fromEntries(rows);
+  return { unanswered, ends: Object.fromEntries(ends) };
 }
