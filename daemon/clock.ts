@@ -14,33 +14,51 @@ export interface Clock {
 /** Wall time before this is certainly wrong: the software did not exist. */
 const BUILT_AFTER_MS = Date.UTC(2026, 9, 1);
 const TIME_SYNC_FLAG = "/run/systemd/timesync/synchronized";
-const SUSPEND_MS = 100;
 const REFRESH_MS = 1000;
+/** One of them is not kept waiting. */
+const FIRST_LOOKS = 5;
 
 /**
  * The clock of this machine. Node's monotonic clock stops in suspend (CLOCK_MONOTONIC), so its distance to
  * /proc/uptime (CLOCK_BOOTTIME, resolution 10 ms) is looked at once a second and followed when it grows.
  */
 export function systemClock(): Clock {
-  let offsetMs = uptimeMs() - performance.now();
+  const boot = bootClock({ monotonicMs: () => performance.now(), uptimeMs });
   let checkedAt = performance.now();
   let trust = readTrust();
-  const refresh = (nowMs: number): void => {
-    checkedAt = nowMs;
-    const measured = uptimeMs() - nowMs;
-    if (measured - offsetMs > SUSPEND_MS) offsetMs = measured;
-    trust = readTrust();
-  };
   return {
     bootId: readBootId(),
     wallMs: () => Date.now(),
     bootMs: () => {
       const nowMs = performance.now();
-      if (nowMs - checkedAt > REFRESH_MS) refresh(nowMs);
-      return nowMs + offsetMs;
+      if (nowMs - checkedAt <= REFRESH_MS) return boot.nowMs();
+      checkedAt = nowMs;
+      boot.look();
+      trust = readTrust();
+      return boot.nowMs();
     },
     trust: () => trust,
   };
+}
+
+interface BootSources {
+  readonly monotonicMs: () => number;
+  readonly uptimeMs: () => number;
+}
+
+/**
+ * Boot time out of a clock that stops in suspend and one that is dear to read. Never ahead of the truth: this process may
+ * be kept waiting for any time between two reads, which makes a look too small and not too large, and so the largest one
+ * is the best. A deadline on a clock that had run ahead would be missed after the next start, on one that is right.
+ */
+export function bootClock({ monotonicMs, uptimeMs: readUptimeMs }: BootSources): { nowMs(): number; look(): void } {
+  let offsetMs = Number.NEGATIVE_INFINITY;
+  const look = (): void => {
+    const uptime = readUptimeMs();
+    offsetMs = Math.max(offsetMs, uptime - monotonicMs());
+  };
+  for (let first = 0; first < FIRST_LOOKS; first++) look();
+  return { nowMs: () => monotonicMs() + offsetMs, look };
 }
 
 function uptimeMs(): number {

@@ -1,13 +1,15 @@
 import { rmSync } from "node:fs";
 import { verifyLog } from "../../daemon/store/verify.ts";
-import { Claims } from "../trial/claims.ts";
-import { ended, endsOf, verified } from "./act/end-oracles.ts";
+import { NOTIFY } from "./act/configuration.ts";
+import { ended, endsOf, toldTruly, verified } from "./act/end-oracles.ts";
 import { Evidence } from "./act/evidence.ts";
+import { FakeTime } from "./act/fake-time.ts";
 import { faults, runFault } from "./act/faults.ts";
 import { exclusive, interlocked, withinLimits } from "./act/limit-oracles.ts";
 import { type Finding, intentFirst, neverPermitted, type Oracle, once } from "./act/oracles.ts";
 import { Site } from "./act/site.ts";
-import { inTime, latched, switched } from "./act/time-oracles.ts";
+import { inTime, latched, switched, unbroken } from "./act/time-oracles.ts";
+import { Claims, spread } from "./claims.ts";
 import { temporaryFolder } from "./daemon.ts";
 import { createRandom } from "./random.ts";
 import type { Trial, TrialOptions } from "./trial.ts";
@@ -18,16 +20,20 @@ const PER_SECOND = 130;
 const SEED = 41_001;
 /** Where the wall clock jumps, sites in turn: the library that fakes it costs time. */
 const FAKE_TIME_EVERY = 4;
+/** An agent with a model, and so a host, is as dear. */
+const MODEL_EVERY = 4;
 const TOLD = 5;
 
 const oracles: readonly Oracle[] = [
   ...[intentFirst, once, neverPermitted, withinLimits, exclusive, interlocked],
-  ...[inTime, latched, switched, ended, verified],
+  ...[inTime, latched, switched, unbroken, ended, verified, toldTruly],
 ];
 
 /** Rules fire all the time while the daemon and its world are hit by faults; an outside ledger says what came of it. */
 export const trial: Trial = async (options) => {
   const claims = new Claims(options.say);
+  if (FakeTime.libraryPath() === undefined) options.say("libfaketime is not here: the wall clock does not jump");
+  if (process.getuid?.() !== 0) options.say("mounting is for root: the disk is never full");
   await runAct(claims, options, options.faults ?? Object.keys(faults));
   return claims.result();
 };
@@ -42,7 +48,12 @@ export async function runAct(
   const random = createRandom(options.seed ?? SEED);
   const sums = new Sums();
   for (let done = 0, site = 0; done < rounds; done += ROUNDS_A_SITE, site++) {
-    const here = { rounds: Math.min(ROUNDS_A_SITE, rounds - done), done, fakesTime: site % FAKE_TIME_EVERY === 1 };
+    const here = {
+      rounds: Math.min(ROUNDS_A_SITE, rounds - done),
+      done,
+      fakesTime: site % FAKE_TIME_EVERY === 1,
+      hasModel: site % MODEL_EVERY === 2,
+    };
     await runSite({ ...here, random, names }, options, claims, sums);
   }
   sums.report(claims);
@@ -53,14 +64,15 @@ interface SiteRun {
   readonly rounds: number;
   readonly done: number;
   readonly fakesTime: boolean;
+  readonly hasModel: boolean;
   readonly random: () => number;
   readonly names: readonly string[];
 }
 
 async function runSite(run: SiteRun, options: TrialOptions, claims: Claims, sums: Sums): Promise<void> {
-  const { rounds, done, fakesTime, random, names } = run;
+  const { rounds, done, fakesTime, hasModel, random, names } = run;
   const folder = temporaryFolder("act");
-  const site = new Site(folder, { claims, random, perSecond: PER_SECOND, fakesTime });
+  const site = new Site(folder, { claims, random, perSecond: PER_SECOND, fakesTime, hasModel });
   try {
     await site.start();
     for (let round = 1; round <= rounds; round++) {
@@ -85,6 +97,8 @@ async function runSite(run: SiteRun, options: TrialOptions, claims: Claims, sums
 class Sums {
   readonly findings = new Map<string, Finding>();
   readonly #counts = new Map<string, Map<string, number>>();
+  readonly #transportMs: number[] = [];
+  #latestMs = Number.NEGATIVE_INFINITY;
 
   add(evidence: Evidence, found: readonly Finding[]): void {
     for (const one of found) {
@@ -96,7 +110,17 @@ class Sums {
       });
     }
     const { ledger, gathered, story } = evidence;
-    for (const { via, tool } of ledger.effects) this.#count("effects", `${tool} (${via})`, 1);
+    for (const effect of ledger.effects) {
+      this.#count("effects", `${effect.tool} (${effect.via})`, 1);
+      const deadlines = evidence.intentsOf(effect).map(({ intent }) => intent.executeBefore.bootMs);
+      if (deadlines.length > 0) this.#latestMs = Math.max(this.#latestMs, effect.atMs - Math.max(...deadlines));
+      const isLatched = story.latched.some(({ fromSeq, untilMs }) => effect.seq > fromSeq && effect.atMs < untilMs);
+      if (isLatched && NOTIFY.has(effect.tool)) this.#count("totals", "notifications while latched", 1);
+    }
+    for (const { sentMs, atMs } of ledger.canaries) this.#transportMs.push(atMs - sentMs);
+    for (const { reason } of gathered.epochs.values()) this.#count("starts in the log", reason, 1);
+    const lost = [...gathered.intents.values()].filter(({ isLost }) => isLost).length;
+    this.#count("totals", "intents that an older database lost", lost);
     for (const [fault, n] of story.faults) this.#count("faults", fault, n);
     for (const [why, n] of gathered.refused) this.#count("refused", why, n);
     for (const [state, n] of endsOf(evidence)) this.#count("ends", state, n);
@@ -113,6 +137,8 @@ class Sums {
       if (group !== "totals") claims.figure(`${group}, in all`, sum);
       for (const [name, n] of [...counts].sort((a, b) => b[1] - a[1])) claims.figure(`${group}: ${name}`, n);
     }
+    claims.figure("a message of the ledger to itself took, ms", spread(this.#transportMs));
+    claims.figure("the latest effect came after its execute-before, ms", Math.round(this.#latestMs));
     for (const { oracle, sentence, looked, violations } of this.findings.values()) {
       claims.figure(`${oracle}: ${sentence}`, { looked, violations: violations.length });
       for (const one of violations.slice(0, TOLD)) claims.holds(false, `${oracle}: ${one}`);

@@ -1,5 +1,6 @@
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fixtureModel } from "../fixtures.ts";
 
 /** What the daemon may do in this trial, and by which the oracles judge. Seconds, as in the configuration. */
 export const RULES = {
@@ -23,6 +24,8 @@ export interface Places {
   readonly folder: string;
   readonly brokerPort: number;
   readonly ledgerPort: number;
+  /** One agent asks a model, so that there is a host. */
+  readonly hasModel: boolean;
 }
 
 /** How long an action of a tool may take until it is done, in seconds; other tools: two. */
@@ -36,7 +39,7 @@ export function executeWithinMs(tool: string): number {
 const BREAKER = { failures: 1_000_000, openSeconds: 1 };
 
 /** Writes the daemon's configuration, and the program that it may run. Returns its path. */
-export function writeConfiguration({ folder, brokerPort, ledgerPort }: Places): string {
+export function writeConfiguration({ folder, brokerPort, ledgerPort, hasModel }: Places): string {
   const program = join(folder, "press.sh");
   // One write to a file that is open for appending; the time is that of the boot clock.
   writeFileSync(program, `#!/bin/sh\nread -r up rest < /proc/uptime\necho "$up $1 $2" >> ${programLedger(folder)}\n`);
@@ -53,7 +56,8 @@ export function writeConfiguration({ folder, brokerPort, ledgerPort }: Places): 
       limits: { effectsPerMinute: 1_000_000 },
       programs: { press: { path: program, arguments: ["{key}", "{token}"] } },
       endpoints: { post: hook("post"), put: hook("put"), tell: hook("tell") },
-      agents: agents(),
+      ...(hasModel ? { models: { linear: { directory: fixtureModel("linear") } } } : {}),
+      agents: { ...agents(), ...(hasModel ? { judging: judging() } : {}) },
       tools: tools(),
       policy: [
         { id: "all", effect: "permit", tools: ALL_PERMITTED },
@@ -94,6 +98,25 @@ function agent(name: string, used: readonly string[]): object {
       { id: "down", when: "event.fields.v <= 0.5", do: actions },
     ],
     record: { quiet: "all" },
+  };
+}
+
+/** Its host dies now and then: what it does then is its fallback. */
+function judging(): object {
+  const range = { min: -1000, max: 1000 };
+  const { sources, rules, ...rest } = agent("judging", ["count", "set"]) as { sources: object[]; rules: object[] };
+  const up = { ...rules[0], when: "answer.score > -1000000.0 && event.fields.a > 0.5" };
+  const down = { ...rules[1], when: "answer.score > -1000000.0 && event.fields.a <= 0.5" };
+  return {
+    ...rest,
+    sources: sources.map((source) => ({
+      ...source,
+      fields: { a: { ...range, path: "v" }, b: { ...range, path: "v" } },
+    })),
+    model: "linear",
+    deadlineSeconds: 1,
+    rules: [up, down],
+    fallback: { do: [{ tool: "tell", arguments: argumentsOf("tell") }] },
   };
 }
 

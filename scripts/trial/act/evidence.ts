@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { programLedger } from "./configuration.ts";
+import { PROGRAM_START_MS, programLedger } from "./configuration.ts";
 import type { Gathered, IntentLine } from "./gathered.ts";
 import type { Effect, LedgerLog } from "./ledger-lines.ts";
 import type { Story } from "./story.ts";
@@ -26,6 +26,19 @@ export class Evidence {
     if (via === "program") return this.gathered.byToken.get(`${tool} ${id}`) ?? [];
     const found = this.gathered.intents.get(id);
     return found === undefined ? [] : [found];
+  }
+
+  /** How much later than it left an effect may have come, for a reason of its own. */
+  startMs({ via }: Effect): number {
+    return via === "program" ? PROGRAM_START_MS : 0;
+  }
+
+  /** How long the daemon was held between two moments. */
+  heldMs(fromMs: number, untilMs: number): number {
+    return this.story.held.reduce(
+      (sum, span) => sum + Math.max(0, Math.min(untilMs, span.untilMs) - Math.max(fromMs, span.fromMs)),
+      0,
+    );
   }
 
   /**

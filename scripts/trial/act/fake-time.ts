@@ -18,7 +18,7 @@ export class FakeTime {
 
   /** Undefined where Debian's faketime is not installed. */
   static inFolder(folder: string): FakeTime | undefined {
-    const library = libraryPath();
+    const library = FakeTime.libraryPath();
     return library === undefined ? undefined : new FakeTime(library, join(folder, "faketime"));
   }
 
@@ -44,13 +44,13 @@ export class FakeTime {
     writeFileSync(`${this.#file}.new`, `${seconds < 0 ? "-" : "+"}${Math.abs(seconds)}\n`);
     renameSync(`${this.#file}.new`, this.#file);
   }
-}
 
-function libraryPath(): string | undefined {
-  if (!existsSync("/usr/lib")) return undefined;
-  for (const folder of readdirSync("/usr/lib").filter((name) => name.endsWith("-linux-gnu"))) {
-    const path = join("/usr/lib", folder, "faketime", LIBRARY);
-    if (existsSync(path)) return path;
+  static libraryPath(): string | undefined {
+    if (!existsSync("/usr/lib")) return undefined;
+    for (const folder of readdirSync("/usr/lib").filter((name) => name.endsWith("-linux-gnu"))) {
+      const path = join("/usr/lib", folder, "faketime", LIBRARY);
+      if (existsSync(path)) return path;
+    }
+    return undefined;
   }
-  return undefined;
 }

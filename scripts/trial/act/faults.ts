@@ -67,6 +67,11 @@ const kill: Fault = async (site) => {
   again(site);
 };
 
+const killHosts: Fault = async (site) => {
+  await work(site);
+  if (site.killHosts()) site.story.count("kill -9 of the inference host");
+};
+
 /** A backup is put in the place of the databases: one of a moment ago, or an older one. */
 const restore: Fault = async (site) => {
   await work(site);
@@ -230,6 +235,7 @@ const modeChanged: Fault = async (site) => {
 
 export const faults: Readonly<Record<string, { readonly weight: number; readonly run: Fault }>> = {
   kill: { weight: 50, run: kill },
+  killHosts: { weight: 4, run: killHosts },
   restore: { weight: 6, run: restore },
   brokerDies: { weight: 6, run: brokerDies },
   brokerHangs: { weight: 5, run: brokerHangs },

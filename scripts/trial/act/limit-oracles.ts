@@ -5,6 +5,8 @@ import { type Finding, type Oracle, told } from "./oracles.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
+/** How long the daemon may take to hear a reading that has come: its age counts from then. */
+const HEARD_MS = 500;
 
 /** Effects of one tool in the order in which they came, with the earliest moment at which each may have left. */
 function effectsOf(evidence: Evidence, tool: string): (Effect & { readonly leftMs: number })[] {
@@ -71,7 +73,8 @@ export const interlocked: Oracle = (evidence) => {
             one.key === key &&
             one.bar < mostBar &&
             one.atMs <= atMs &&
-            one.atMs >= leftMs - maxAgeSeconds * 1000 - evidence.lateMs(one.atMs),
+            leftMs - one.atMs - evidence.heldMs(one.atMs, atMs) <=
+              maxAgeSeconds * 1000 + HEARD_MS + evidence.lateMs(one.atMs),
         ),
     )
     .map((effect) => `${told(effect)} without a fresh reading that says yes`);

@@ -135,6 +135,23 @@ export const mutants: readonly Mutant[] = [
     oracle: "verified",
   },
   {
+    name: "what was open when the log broke off is gone on with",
+    file: "daemon/act/recovery.js",
+    text: "if (facts.isDiscontinuous)",
+    instead: "if (false)",
+    faults: ["restore"],
+    oracle: "unbroken",
+  },
+  {
+    name: "what left is forgotten over what keeps it from leaving again",
+    file: "daemon/act/executor.js",
+    text: "isKnown ? fallen",
+    instead: "false ? fallen",
+    faults: ["latch", "kill", "switchedOff"],
+    oracle: "toldTruly",
+    times: 2,
+  },
+  {
     name: "what an earlier start left open is left open",
     file: "daemon/act/recoverer.js",
     text: "run(restored, reason) {",

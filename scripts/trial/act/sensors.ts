@@ -6,7 +6,7 @@ const TURNS = [
   ...["busy", "busy", "busy", "tight", "busy", "busy", "busy", "web", "busy", "busy"],
   ...["busy", "never", "busy", "busy", "tight", "busy", "busy", "busy", "local", "busy"],
 ];
-const KEYS: Readonly<Record<string, number>> = { busy: 60, web: 12, local: 12, tight: 16, never: 6 };
+const KEYS: Readonly<Record<string, number>> = { busy: 60, web: 12, local: 12, tight: 16, never: 6, judging: 10 };
 
 /** The names of all keys that an agent hears of. */
 export function keysOf(agent: string): string[] {
@@ -16,13 +16,16 @@ export function keysOf(agent: string): string[] {
 /** Sensors whose every message fires a rule. */
 export class Sensors {
   readonly #sensor: Sensor;
+  readonly #turns: readonly string[];
   readonly #values = new Map<string, number>();
   #isOver = false;
   #pacing: Promise<number> | undefined;
   sent = 0;
 
-  constructor(port: number) {
+  /** `hasModel`: there is an agent that asks one. */
+  constructor(port: number, hasModel: boolean) {
     this.#sensor = new Sensor(port, "sensors");
+    this.#turns = hasModel ? TURNS.map((agent, at) => (at % 10 === 0 ? "judging" : agent)) : TURNS;
   }
 
   async start(perSecond: number): Promise<void> {
@@ -43,7 +46,7 @@ export class Sensors {
 
   #send(index: number): void {
     if (this.#sensor.unacknowledged > MOST_UNACKNOWLEDGED) return;
-    const agent = TURNS[index % TURNS.length] as string;
+    const agent = this.#turns[index % TURNS.length] as string;
     const keys = KEYS[agent] ?? 1;
     const round = Math.floor(index / TURNS.length);
     // Half of what is limited is about one target, so that each of its limits is met.

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { callAsPerson } from "../../../daemon/api/control-client.ts";
 import { type Clock, systemClock } from "../../../daemon/clock.ts";
@@ -30,6 +30,8 @@ export interface SiteOptions {
   readonly random: () => number;
   readonly perSecond: number;
   readonly fakesTime: boolean;
+  /** An agent asks a model. */
+  readonly hasModel: boolean;
 }
 
 /** A gateway with its broker, its sensors and the ledger: everything that a fault may hit. */
@@ -76,11 +78,13 @@ export class Site {
     const port = await freePort();
     this.#broker = await startMosquitto(this.folder, IN_FLIGHT, port);
     this.#ledger = await LedgerProcess.start(this.folder, port, this.data, keysOf("tight"));
-    this.#config = writeConfiguration({ folder: this.folder, brokerPort: port, ledgerPort: this.#ledger.port });
+    const { hasModel } = this.#options;
+    const ledgerPort = this.#ledger.port;
+    this.#config = writeConfiguration({ folder: this.folder, brokerPort: port, ledgerPort, hasModel });
     this.launch();
     await this.ready();
     await this.#ledger.look(true);
-    this.#sensors = new Sensors(port);
+    this.#sensors = new Sensors(port, hasModel);
     await this.#sensors.start(this.#options.perSecond);
   }
 
@@ -142,6 +146,16 @@ export class Site {
     const gone = once(child, "exit");
     child.kill("SIGKILL");
     await gone;
+  }
+
+  /** kill -9 of the hosts alone. False: there are none. */
+  killHosts(): boolean {
+    const pid = this.#launched?.child.pid;
+    if (!this.#options.hasModel || pid === undefined || !this.isAlive) return false;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean);
+    const hosts = children.filter((child) => commandOf(child).includes("models/host/main"));
+    for (const host of hosts) process.kill(Number(host), "SIGKILL");
+    return hosts.length > 0;
   }
 
   /** Waits until it has died at the point for which it is armed. False: it has not come there in time. */
@@ -273,5 +287,14 @@ export class Site {
     await this.#ledger?.end();
     await this.#broker?.stop();
     this.#disk?.remove();
+  }
+}
+
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1");
+  } catch {
+    // It has ended by itself.
+    return "";
   }
 }

@@ -1,4 +1,4 @@
-import { executeWithinMs, NOTIFY, PROGRAM_START_MS } from "./configuration.ts";
+import { executeWithinMs, NOTIFY } from "./configuration.ts";
 import type { Evidence } from "./evidence.ts";
 import type { Effect } from "./ledger-lines.ts";
 import { type Oracle, told } from "./oracles.ts";
@@ -13,10 +13,6 @@ function wasHeld(evidence: Evidence, leftMs: number): boolean {
   );
 }
 
-function startMs({ via }: Effect): number {
-  return via === "program" ? PROGRAM_START_MS : 0;
-}
-
 /** Even if it left as early as it can have, that was too late: such a one must not be. */
 export const inTime: Oracle = (evidence) => {
   const violations: string[] = [];
@@ -25,7 +21,7 @@ export const inTime: Oracle = (evidence) => {
     const intents = evidence.intentsOf(effect);
     if (intents.length === 0) continue;
     const latestMs = Math.max(...intents.map(({ intent }) => intent.executeBefore.bootMs));
-    const leftMs = evidence.leftAfterMs(effect) - startMs(effect);
+    const leftMs = evidence.leftAfterMs(effect) - evidence.startMs(effect);
     if (leftMs <= latestMs + CLOCK_MS) continue;
     if (wasHeld(evidence, leftMs)) held += 1;
     else
@@ -56,7 +52,7 @@ export const latched: Oracle = (evidence) => {
 export const switched: Oracle = (evidence) => {
   const { off, idle } = evidence.story;
   const during = (effect: Effect, { fromMs, untilMs }: Span): boolean => {
-    const leftMs = evidence.leftAfterMs(effect) - startMs(effect);
+    const leftMs = evidence.leftAfterMs(effect) - evidence.startMs(effect);
     return leftMs > fromMs + CLOCK_MS && effect.atMs < untilMs && !wasHeld(evidence, leftMs);
   };
   const violations = evidence.ledger.effects.flatMap((effect) => {
@@ -70,4 +66,21 @@ export const switched: Oracle = (evidence) => {
   });
   const sentence = "Nothing leaves that a switch or a mode keeps back.";
   return { oracle: "switched", sentence, looked: off.length + idle.length, violations };
+};
+
+/** Starts after which what the log says of open actions can not be relied on. */
+const BREAKS = new Set(["moved", "restored", "recovered", "truncated"]);
+
+/** What was intended before the log broke off is not sent any more, whatever the tool. */
+export const unbroken: Oracle = (evidence) => {
+  const breaks = [...evidence.gathered.epochs.values()].filter(({ reason }) => BREAKS.has(reason));
+  const violations = evidence.ledger.effects.flatMap((effect) => {
+    const epochs = evidence.intentsOf(effect).map(({ epoch }) => epoch);
+    if (epochs.length === 0) return [];
+    const leftMs = evidence.leftAfterMs(effect) - evidence.startMs(effect);
+    const broken = breaks.find(({ ordinal, startedBootMs }) => Math.max(...epochs) < ordinal && leftMs > startedBootMs);
+    return broken === undefined ? [] : [`${told(effect)} left after the log had broken off (${broken.reason})`];
+  });
+  const sentence = "Nothing is sent that was intended before the log broke off.";
+  return { oracle: "unbroken", sentence, looked: breaks.length, violations };
 };
