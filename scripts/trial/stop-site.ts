@@ -19,7 +19,8 @@ const PUMPS = 8;
 const MOST_UNACKNOWLEDGED = 2000;
 const IN_FLIGHT = 200;
 const FLOW_EFFECTS = 40;
-const FLOW_MS = 20_000;
+/** After a connection that broke again and again the next one is made after half a minute. */
+const FLOW_MS = 60_000;
 
 /** What `holdfast stop` did, with wall times in milliseconds taken by the shell around it. */
 export interface StopCall {
