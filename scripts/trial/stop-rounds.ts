@@ -57,11 +57,11 @@ export class StopRounds {
     const { observer, data, daemon } = this.#site;
     const stopsBefore = stopsIn(daemon.lines);
     const call = await this.#site.stop(more);
-    const { told, status, mark } = call;
+    const { told, status, complaint, mark } = call;
     const isSure = how !== "unsure";
     this.#claims.holds(
       told?.how === how && told.stopped === isSure && status === (isSure ? 0 : 1),
-      `${this.#name}: stop on ${data} ended with ${status} and said ${JSON.stringify(told)}`,
+      `${this.#name}: stop on ${data} ended with ${status} and said ${JSON.stringify(told)} ${complaint}`,
     );
     const before = observer.seen.slice(0, observer.seen.length - observer.since(mark).length - 1);
     const last = before.findLast(({ topic }) => topic.endsWith("/command"));

@@ -9,6 +9,7 @@ import { type Mosquitto, type RunningDaemon, startDaemon, startMosquitto } from 
 import { busOf, fixtureModel } from "./fixtures.ts";
 import { Observer } from "./observer.ts";
 import { paced, Sensor } from "./sensor.ts";
+import { SlowLine } from "./slow-line.ts";
 
 /** Messages a second, each a pass; one in so many fires the rule, and each time it fires is an action. */
 const PER_SECOND = 1000;
@@ -18,13 +19,16 @@ const PUMPS = 8;
 const MOST_UNACKNOWLEDGED = 2000;
 const IN_FLIGHT = 200;
 const FLOW_EFFECTS = 40;
-const FLOW_MS = 20_000;
+/** After a connection that broke again and again the next one is made after half a minute. */
+const FLOW_MS = 60_000;
 
 /** What `holdfast stop` did, with wall times in milliseconds taken by the shell around it. */
 export interface StopCall {
   readonly startedMs: number;
   readonly returnedMs: number;
   readonly status: number | null;
+  /** What it said to standard error. */
+  readonly complaint: string;
   readonly told: { readonly how?: string; readonly nonce?: string; readonly stopped?: boolean } | undefined;
 }
 
@@ -36,6 +40,7 @@ export class StopSite {
   readonly #config: string;
   readonly #sensor: Sensor;
   readonly #sending: Promise<number>;
+  #line: SlowLine | undefined;
   #isOver = false;
   #daemon: RunningDaemon | undefined;
 
@@ -54,13 +59,16 @@ export class StopSite {
     );
   }
 
-  static async open(folder: string, data: string): Promise<StopSite> {
+  /** `delayMs`: how long each way takes between the daemon and the broker; undefined: no longer than it takes. */
+  static async open(folder: string, data: string, delayMs?: number): Promise<StopSite> {
     const broker = await startMosquitto(folder, IN_FLIGHT);
+    const line = delayMs === undefined ? undefined : await SlowLine.open(broker.port, delayMs);
     const config = join(folder, "holdfast.yaml");
-    writeFileSync(config, JSON.stringify(configOf(broker.port)));
+    writeFileSync(config, JSON.stringify(configOf(line?.port ?? broker.port)));
     const observer = await Observer.open(broker.port, ["plant/+/command"]);
     const sensor = await new Sensor(broker.port, "pumps").open();
     const site = new StopSite(config, data, broker, observer, sensor);
+    site.#line = line;
     await site.start();
     await site.ask("mode", { scope: "gateway", mode: "auto" });
     return site;
@@ -96,16 +104,27 @@ export class StopSite {
   async stop(more: readonly string[] = []): Promise<StopCall & { readonly mark: string }> {
     const script = 'echo "$EPOCHREALTIME"; "$@"; code=$?; echo "$EPOCHREALTIME"; exit $code';
     const command = [process.execPath, childPath("daemon/main"), "stop", "smoke", "--data", this.data, "--json"];
-    const child = spawn("bash", ["-c", script, "stop", ...command, ...more], { stdio: ["ignore", "pipe", "ignore"] });
+    const child = spawn("bash", ["-c", script, "stop", ...command, ...more], { stdio: ["ignore", "pipe", "pipe"] });
     let out = "";
     child.stdout.on("data", (chunk: Buffer) => {
       out += chunk.toString();
+    });
+    let complaint = "";
+    child.stderr.on("data", (chunk: Buffer) => {
+      complaint += chunk.toString();
     });
     const [status] = (await once(child, "close")) as [number | null];
     const mark = await this.observer.mark();
     const lines = out.trim().split("\n");
     const told = lines.length > 2 ? (JSON.parse(lines[1] as string) as NonNullable<StopCall["told"]>) : undefined;
-    return { startedMs: 1000 * Number(lines[0]), returnedMs: 1000 * Number(lines.at(-1)), status, told, mark };
+    return {
+      startedMs: 1000 * Number(lines[0]),
+      returnedMs: 1000 * Number(lines.at(-1)),
+      status,
+      told,
+      complaint,
+      mark,
+    };
   }
 
   async close(): Promise<void> {
@@ -114,6 +133,7 @@ export class StopSite {
     this.#sensor.close();
     this.observer.close();
     await this.#daemon?.kill();
+    this.#line?.close();
     await this.broker.stop();
   }
 }
