@@ -4,7 +4,7 @@ import { fixtureModel } from "../fixtures.ts";
 
 /** What the daemon may do in this trial, and by which the oracles judge. Seconds, as in the configuration. */
 export const RULES = {
-  limited: { perMinute: 30, perTargetPerHour: 8, minimumSeconds: 1.5 },
+  limited: { perMinute: 60, perTargetPerHour: 8, minimumSeconds: 1.5 },
   turn: { group: "line", holdSeconds: 0.6 },
   guarded: { maxAgeSeconds: 1, mostBar: 6 },
 } as const;

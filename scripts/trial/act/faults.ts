@@ -3,16 +3,16 @@ import type { Site } from "./site.ts";
 import { release, removeLatchFile, stopByFile, stopByRemoval, stopBySocket } from "./stops.ts";
 import type { LatchedSpan } from "./story.ts";
 
-/** Points on the way of an action at which the daemon is made to die, and how often it passes them in a second or two. */
+/** Points on the way of an action at which the daemon is made to die, and which visit at most is meant. */
 const POINTS: Readonly<Record<string, number>> = {
-  "act.judged": 200,
-  "act.durable": 200,
-  "act.leave": 500,
-  "act.left": 500,
-  "act.end": 400,
+  "act.judged": 60,
+  "act.durable": 60,
+  "act.leave": 200,
+  "act.left": 200,
+  "act.end": 200,
   "act.recovered": 1,
-  "commit.before": 300,
-  "commit.after": 300,
+  "commit.before": 80,
+  "commit.after": 80,
   "epoch.before": 1,
   "epoch.after": 1,
   "position.after": 1,
@@ -43,7 +43,7 @@ async function work(site: Site): Promise<void> {
 
 /** A daemon that has just died is started again; often so that it dies at a point of the way. */
 function again(site: Site): void {
-  if (site.random() < 0.35) {
+  if (site.random() < 0.2) {
     site.launch();
     return;
   }
