@@ -61,24 +61,28 @@ export const exclusive: Oracle = (evidence) => {
   return finding("exclusive", "Never two targets of a group together.", effects.length, violations);
 };
 
-/** An effect that needs a reading has one that says yes, and is fresh. */
+/**
+ * An effect that needs a reading has one that says yes, and is fresh. The daemon counts a reading's age from when it heard
+ * of it: what passes only because of that is told in the sentence, since to the plant it was older than it may be.
+ */
 export const interlocked: Oracle = (evidence) => {
   const effects = effectsOf(evidence, "guarded");
   const { maxAgeSeconds, mostBar } = RULES.guarded;
-  const violations = effects
-    .filter(
-      ({ key, leftMs, atMs }) =>
-        !evidence.ledger.pressures.some(
-          (one) =>
-            one.key === key &&
-            one.bar < mostBar &&
-            one.atMs <= atMs &&
-            leftMs - one.atMs - evidence.heldMs(one.atMs, atMs) <=
-              maxAgeSeconds * 1000 + HEARD_MS + evidence.lateMs(one.atMs),
-        ),
-    )
+  const hasReading = ({ key, leftMs, atMs }: (typeof effects)[number], allowMs: (sentMs: number) => number): boolean =>
+    evidence.ledger.pressures.some(
+      (one) =>
+        one.key === key &&
+        one.bar < mostBar &&
+        one.atMs <= atMs &&
+        leftMs - one.atMs <= maxAgeSeconds * 1000 + evidence.lateMs(one.atMs) + allowMs(one.atMs),
+    );
+  const older = effects.filter((effect) => !hasReading(effect, () => 0));
+  const violations = older
+    .filter((effect) => !hasReading(effect, (sentMs) => HEARD_MS + evidence.heldMs(sentMs, effect.atMs)))
     .map((effect) => `${told(effect)} without a fresh reading that says yes`);
-  return finding("interlocked", "An interlock's reading says yes and is fresh.", effects.length, violations);
+  const excused = older.length - violations.length;
+  const sentence = `An interlock's reading says yes and is fresh${excused > 0 ? ` (${excused} only from when it was heard)` : ""}.`;
+  return finding("interlocked", sentence, effects.length, violations);
 };
 
 function finding(oracle: string, sentence: string, looked: number, violations: readonly string[]): Finding {
