@@ -16,6 +16,10 @@ export function checkPeople(loaded: LoadedConfig, problems: Problem[]): void {
       tokenHash: person.tokenHash,
       publicKey: key?.export({ format: "der", type: "spki" }).toString("hex"),
     };
+    if (Object.values(known).every((value) => value === undefined) && person.publicKey === undefined) {
+      const hint = "Give them one of localUser, tokenHash and publicKey.";
+      problems.push(loaded.problemAt(["people", name], "nothing says who this is: nobody could act as them", hint));
+    }
     for (const [field, value] of Object.entries(known)) {
       if (value === undefined) continue;
       const owner = owners.get(`${field} ${value}`);

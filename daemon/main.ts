@@ -1,14 +1,16 @@
 #!/usr/bin/env -S node --max-semi-space-size=4
+import { constants } from "node:os";
 import { explainError } from "./commands/failure.ts";
 import { program } from "./commands/program.ts";
 import { exitStatus } from "./errors.ts";
 
 const LEAVE_MS = 500;
 const stop = new AbortController();
-for (const name of ["SIGINT", "SIGTERM"] as const) {
+// SIGHUP comes when a terminal closes: a clean stop too, or the next start would find a crash.
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(name, () => {
     // A second signal leaves at once: the person means it.
-    if (stop.signal.aborted) process.exit(name === "SIGINT" ? 130 : 143);
+    if (stop.signal.aborted) process.exit(128 + constants.signals[name]);
     stop.abort(name);
   });
 }

@@ -6,7 +6,7 @@ export interface Io {
   /** Standard output is a terminal: align, colour, show progress. */
   readonly terminal: boolean;
   readonly columns: number;
-  /** Aborted by SIGINT or SIGTERM. */
+  /** Aborted by SIGINT, SIGTERM or SIGHUP. */
   readonly stop: AbortSignal;
 }
 

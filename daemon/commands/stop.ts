@@ -149,9 +149,11 @@ function words(told: Told, directory: string, io: Io): string {
   const { how, pid = 0, reason } = told;
   const head = told.stopped ? paint("Stopped", "green") : paint("Not sure that it is stopped", "red");
   const said: Readonly<Record<Told["how"], string>> = {
-    daemon: "the daemon says that nothing more leaves",
+    daemon: `the daemon on ${directory} says that nothing more leaves`,
     acknowledged: "the daemon found the latch file and says that nothing more leaves",
-    down: `no daemon runs; the next one that starts on ${directory} finds the latch file`,
+    down:
+      `no daemon runs on ${directory}; the next one that starts there finds the latch file. ` +
+      "A gateway that runs with other data goes on: name it with --config or --data",
     ended: `the daemon (process ${pid}) has ended; the next one finds the latch file`,
     killed: `the daemon did not answer and was killed (process ${pid}); the next one finds the latch file`,
     unsure: `the latch file is written, but ${safe(reason ?? "")}: one effect may still be on its way`,

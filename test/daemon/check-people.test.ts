@@ -47,3 +47,9 @@ test("a key that can verify nothing is a mistake", async () => {
       "people.ann.publicKey: this is no Ed25519 key",
     ]);
 });
+
+test("a person whom nothing tells from others is a mistake: nobody could act as them", async () => {
+  expect(await mistakes({ jane: { roles: ["admin"] } })).toEqual([
+    "people.jane: nothing says who this is: nobody could act as them",
+  ]);
+});

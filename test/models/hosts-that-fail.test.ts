@@ -35,14 +35,15 @@ it("kills a run that never ends, and puts its model in quarantine after the thir
   const elsewhere = await inference.load(specOf("autoencoder-16", { lane: "safety" }));
   const row = new Array<number>(16).fill(0.1);
   for (let strike = 1; strike <= 3; strike++) {
-    const startedMs = performance.now();
-    const hung = ask(inference, hanging, [FOREVER]);
+    let isOver = false;
+    const hung = ask(inference, hanging, [FOREVER]).finally(() => {
+      isOver = true;
+    });
     await new Promise((resolve) => setTimeout(resolve, 30));
     const besides = Promise.all([ask(inference, neighbour, [1, 2]), ask(inference, elsewhere, row)]);
-    const [, fast] = await Promise.all([undefined, ask(inference, elsewhere, row)]);
-    expect(fast.ok && performance.now() - startedMs < 200).toBe(true);
+    expect(await ask(inference, elsewhere, row)).toMatchObject({ ok: true });
+    expect(isOver, "the other lane answered while the run still hung").toBe(false);
     expect(await hung).toMatchObject({ ok: false, reason: "timeout", detail: "hanging did not answer within 200 ms" });
-    expect(performance.now() - startedMs).toBeLessThan(600);
     expect(await besides).toMatchObject([{ ok: true }, { ok: true }]);
     expect(inference.status(hanging)?.strikes).toBe(strike);
   }

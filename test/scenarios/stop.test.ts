@@ -94,6 +94,17 @@ describe("holdfast stop", () => {
     expect(await safetyRecords(data, "latch")).toMatchObject([{ latched: true, why: "smoke in hall 3" }]);
   });
 
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "%s ends a daemon cleanly: no crash is found later",
+    async (signal) => {
+      const { start } = await site();
+      const daemon = await start();
+      daemon.child.kill(signal);
+      await until("its end", () => daemon.child.exitCode !== null || daemon.child.signalCode !== null);
+      expect([daemon.child.exitCode, daemon.child.signalCode]).toEqual([0, null]);
+    },
+  );
+
   test("kills a daemon that hangs, since only then nothing can leave", async () => {
     const { data, start } = await site();
     const daemon = await start();
