@@ -41,6 +41,12 @@ export const recordsSchema: Schema = {
         CREATE INDEX action_open ON action (id) WHERE open = 1;
         CREATE TABLE limitState (scope TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;`,
     },
+    {
+      to: 3,
+      sql: `
+        CREATE TABLE acknowledged (
+          epoch INT, stream INT, contiguous INT NOT NULL, ranges TEXT NOT NULL, PRIMARY KEY (epoch, stream)) WITHOUT ROWID;`,
+    },
   ],
 };
 

@@ -1,5 +1,5 @@
 import type Sqlite from "better-sqlite3";
-import { signedParts, signedText } from "../../../daemon/store/signing.ts";
+import { signedParts, signedText } from "../../../sync/signing.ts";
 import { recordKinds } from "../../../sync/kinds.ts";
 import type { StreamHead } from "../../../sync/records.ts";
 import { rechain } from "./rechain.ts";
