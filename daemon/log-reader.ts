@@ -78,9 +78,13 @@ export class LogReader {
     }
   }
 
+  /** A decision by its own id, or by that of an action which it proposed. */
   async byId(id: string): Promise<PlacedDecision> {
     const row = await this.#pages.byId(id);
     if (row?.body.includes('"kind":"decision"')) return this.#placed(row);
+    const { decision } = row === undefined ? {} : (JSON.parse(row.body) as { readonly decision?: string });
+    const behind = decision === undefined ? undefined : await this.#pages.byId(decision);
+    if (behind !== undefined) return this.#placed(behind);
     throw new DaemonError("NO_SUCH_DECISION", { id }, { hint: "holdfast decisions lists them with their ids." });
   }
 

@@ -33,7 +33,7 @@ export function permissions(policy: CompiledPolicy, { agents, tools }: ReleaseCo
   return proposers.flatMap(([agent, proposed]) =>
     Object.entries(tools).map(([tool, config]): Permitted => {
       const rules = matching(policy, agent, tool, config);
-      const permission = permissionOf(config.class, rules);
+      const permission = permissionOf(config, rules);
       return { agent, tool, class: config.class, proposed: proposed.has(tool), permission, rules };
     }),
   );
@@ -48,11 +48,13 @@ function isCertain(effect: PermittedBy["effect"]): (rule: PermittedBy) => boolea
   return (rule) => rule.effect === effect && rule.matches === "always";
 }
 
-function permissionOf(kind: ToolConfig["class"], rules: readonly PermittedBy[]): Permission {
+function permissionOf(tool: ToolConfig, rules: readonly PermittedBy[]): Permission {
   if (rules.some(isCertain("forbid"))) return "forbidden";
   if (rules.some(isCertain("requireApproval"))) return "needsApproval";
-  const isPermitted = kind === "notify" || rules.some(isCertain("permit"));
+  const isPermitted = tool.class === "notify" || rules.some(isCertain("permit"));
   const mayRestrict = rules.some((rule) => rule.effect !== "permit");
+  // A critical tool asks two people, whatever the policy says.
+  if (isPermitted && tool.class === "critical" && !tool.safeDirection) return "needsApproval";
   if (isPermitted) return mayRestrict ? "underCondition" : "always";
   return rules.some((rule) => rule.effect !== "forbid") ? "underCondition" : "never";
 }

@@ -5,8 +5,8 @@ import type { ToolPlan } from "./tool-plan.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 3_600_000;
-/** Before a scope: what has left, which may be more than what was intended (tries again), and later. */
-const LEFT = "left/";
+/** Which of the two counts. What has left may be more than what was intended (tries again), and later. */
+type Count = "taken" | "left";
 /** More than any limit: what stands for a text that can not be read. */
 const FULL = 1_000_000_000;
 
@@ -54,12 +54,12 @@ export class Limits {
     this.#unknownBeforeMs = unknownBeforeMs;
     this.#ceilingPerMinute = ceilingPerMinute;
     const nowBootMs = deps.clock.bootMs();
-    for (const [kept, text] of Object.entries(restored)) {
-      const scope = kept.startsWith(LEFT) ? kept.slice(LEFT.length) : kept;
+    for (const [name, text] of Object.entries(restored)) {
+      const [scope, count] = placeOf(name);
       const windowMs = windowOf(scope);
       if (windowMs === undefined) continue;
       const counted = restoreCounted(text, windowMs, deps.clock);
-      if (scope === kept) this.#taken.set(scope, { counted, windowMs });
+      if (count === "taken") this.#taken.set(scope, { counted, windowMs });
       // Whatever was intended may have left.
       const known = this.#left.get(scope)?.counted ?? NONE_TAKEN;
       this.#left.set(scope, { counted: largerOf(known, counted, windowMs, nowBootMs), windowMs });
@@ -73,42 +73,42 @@ export class Limits {
 
   /** Takes one of each limit that the use has. */
   take(use: Use): void {
-    this.#countIn(this.#taken, "", use);
+    this.#countIn(this.#taken, "taken", use);
   }
 
   /** At the last moment: why it may not leave now; undefined when it leaves, which is counted. */
   leave(use: Use): string | undefined {
     const refusal = this.#full(this.#left, use);
-    if (refusal === undefined) this.#countIn(this.#left, LEFT, use);
+    if (refusal === undefined) this.#countIn(this.#left, "left", use);
     return refusal;
   }
 
   /** It may have left just before an earlier start ended: counted as if it had. */
   mayHaveLeft(use: Use): void {
-    this.#countIn(this.#left, LEFT, use);
+    this.#countIn(this.#left, "left", use);
   }
 
   /** Lets go of what no longer matters: targets come and go. */
   forget(): void {
     const nowBootMs = this.#deps.clock.bootMs();
-    for (const [counters, prefix] of [
-      [this.#taken, ""],
-      [this.#left, LEFT],
+    for (const [counters, count] of [
+      [this.#taken, "taken"],
+      [this.#left, "left"],
     ] as const) {
       for (const [scope, { counted, windowMs }] of counters) {
         if (!isForgotten(counted, windowMs, nowBootMs)) continue;
         counters.delete(scope);
-        this.#deps.keep(`${prefix}${scope}`, null);
+        this.#deps.keep(keptName(scope, count), null);
       }
     }
   }
 
-  #countIn(counters: Map<string, { counted: Counted; windowMs: number }>, prefix: string, use: Use): void {
+  #countIn(counters: Map<string, { counted: Counted; windowMs: number }>, count: Count, use: Use): void {
     const { clock, keep } = this.#deps;
     for (const { scope, windowMs } of this.#places(use)) {
       const counted = takeOne(counters.get(scope)?.counted ?? NONE_TAKEN, windowMs, clock.bootMs());
       counters.set(scope, { counted, windowMs });
-      keep(`${prefix}${scope}`, keepTimes(counted, clock));
+      keep(keptName(scope, count), keepTimes(counted, clock));
     }
   }
 
@@ -157,6 +157,23 @@ export class Limits {
       });
     return places;
   }
+}
+
+const ALL = "all/";
+
+/**
+ * The name that a count is kept under. Names that change together lie beside each other, so that an action changes few
+ * pages of the database: what all actions count in at one place, and both counts of a target at another.
+ */
+function keptName(scope: string, count: Count): string {
+  const isOfAll = /^(?:dry\/)?(?:ceiling$|minute\/)/.test(scope);
+  return `${isOfAll ? ALL : ""}${scope}/${count}`;
+}
+
+function placeOf(name: string): [scope: string, count: string] {
+  const scope = name.startsWith(ALL) ? name.slice(ALL.length) : name;
+  const at = scope.lastIndexOf("/");
+  return [scope.slice(0, Math.max(0, at)), scope.slice(at + 1)];
 }
 
 /** The window of a scope; undefined for one that is not a limit's. */

@@ -79,9 +79,14 @@ function signatureOf(text: Buffer, file: string): string {
 }
 
 function words(word: Word, { accepted, reason, state, given, needs }: ApprovalResult): string {
-  if (!accepted) return `Refused: ${safe(reason ?? "")} (the action is ${safe(state)})`;
+  if (!accepted) {
+    const waits = state === "awaitingApproval" ? " The action still waits." : "";
+    return `Your answer does not count: ${safe(reason ?? "")}.${waits}`;
+  }
   if (word === "deny") return "Denied: it will not be done.";
-  return given >= needs
-    ? `Approved: the action is ${safe(state)}${reason === undefined ? "" : ` (${safe(reason)})`}.`
-    : `Approved: ${given} of ${needs} people have said yes.`;
+  if (given < needs) return `Approved: ${given} of ${needs} people have said yes.`;
+  const why = reason === undefined ? "" : ` (${safe(reason)})`;
+  return state === "intended"
+    ? `Approved: the action is intended${why}.`
+    : `Approved, and yet it will not be done: the action is ${safe(state)}${why}.`;
 }

@@ -51,7 +51,7 @@ test("who may use what is said for each agent and for people, with the rules tha
   expect(permission("pumps", "lock")).toBe("never");
   expect(permission("doors", "lock")).toBe("needsApproval");
   expect(permission("doors", "stop")).toBe("forbidden");
-  expect(permission("", "lock")).toBe("underCondition");
+  expect(permission("", "lock")).toBe("needsApproval");
   expect(permission("", "stop")).toBe("underCondition");
   expect(permissions.find((one) => one.agent === "doors" && one.tool === "lock")).toEqual({
     agent: "doors",
@@ -73,6 +73,11 @@ test("who may use what is said for each agent and for people, with the rules tha
     " lock",
     " tell",
   ]);
+});
+
+test("a critical tool that is permitted needs two people all the same", () => {
+  const { permission } = explained("  - { id: lock, effect: permit, tools: [lock], agents: [doors] }\n");
+  expect(permission("doors", "lock")).toBe("needsApproval");
 });
 
 test("without any rule nobody may do anything but notify", () => {

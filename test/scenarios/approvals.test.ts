@@ -140,8 +140,11 @@ describe("an approval", () => {
     expect(commands).toEqual([]);
     expect(holdfast("approve", id).status).toBe(0);
     expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
-    expect(holdfast("approve", id)).toMatchObject({ status: 1 });
+    const again = holdfast("approve", id);
+    expect(again).toMatchObject({ status: 1, out: "Your answer does not count: it is decided already.\n" });
     expect(holdfast("deny", id)).toMatchObject({ status: 1 });
+    // The decision behind an action is found by the action's id too.
+    expect(holdfast("explain", id).out).toMatch(/^rule up/m);
     expect(commands).toHaveLength(1);
     expect(refusals()).toContain("decided already");
   });
@@ -200,8 +203,11 @@ describe("an approval", () => {
   test("of what is critical takes two different people, over a kill in between", { timeout: 90_000 }, async () => {
     const ids = await propose(1);
     const id = ids.find((one) => state(one)?.["tool"] === "purge") ?? "";
-    expect(holdfast("approve", id).status).toBe(0);
-    expect(holdfast("approve", id).status).toBe(1);
+    expect(holdfast("approve", id).out).toBe("Approved: 1 of 2 people have said yes.\n");
+    expect(holdfast("approve", id)).toMatchObject({
+      status: 1,
+      out: expect.stringContaining("The action still waits."),
+    });
     expect(commands).toEqual([]);
     await plant.endAsync(true);
     await daemon.kill();

@@ -100,7 +100,7 @@ describe("limits", () => {
 
   test("that can not be read hold as if they were used up", () => {
     const clock = new StillClock();
-    const { limits } = limitsWith(clock, { "minute/stop-pump": "{torn" });
+    const { limits } = limitsWith(clock, { "all/minute/stop-pump/taken": "{torn" });
     expect(limits.refusal({ plan, target: "p9", isDry: false })).toBe("perMinute");
     clock.pass(62_000);
     expect(limits.refusal({ plan, target: "p9", isDry: false })).toBeUndefined();
