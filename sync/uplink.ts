@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { Budget, type BudgetLimits, type BudgetState } from "./budget.ts";
 import { SyncError } from "./errors.ts";
 import { type FleetKeys, readSigned } from "./fleet-keys.ts";
@@ -164,8 +163,9 @@ export class Uplink {
     this.#pump();
   }
 
-  up(): void {
-    this.#session = randomBytes(8).toString("hex");
+  /** A connection is there; `session` is its name. */
+  up(session: string): void {
+    this.#session = session;
     this.#outgoing.connected();
     this.#hellos = 0;
     this.#late = 0;
@@ -381,7 +381,7 @@ export class Uplink {
     const isBroke = this.#budget.waitMs(1, mostBytes, clock.lifeMs()) > 0;
     const next = this.#outgoing.next(nowMs, mostRows, isBroke);
     if (next === undefined) return false;
-    const { session } = { session: this.#session };
+    const session = this.#session;
     const { epoch, ordinal, stream, from, to, hist } = next;
     const read = await log.batch({
       ...{ ordinal, from, to, mostBytes },
