@@ -2,6 +2,7 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { ToolConfig } from "../config/tools.ts";
 import { actVerbs } from "./api/act-verbs.ts";
 import type { Actions } from "./api/actions.ts";
+import { type AsPerson, personAsker } from "./api/as-person.ts";
 import { createClaims } from "./api/claims.ts";
 import type { Verb } from "./api/control-server.ts";
 import { createIdentify } from "./api/identify.ts";
@@ -39,7 +40,7 @@ export interface Authority {
   readonly modes: Modes;
   readonly people: People;
   /** What commands may ask. A stop is over when `actions` has settled. */
-  verbs(actions: Actions): Readonly<Record<string, Verb>>;
+  verbs(actions: Actions, more: (asPerson: AsPerson) => Readonly<Record<string, Verb>>): Readonly<Record<string, Verb>>;
 }
 
 export function createAuthority(deps: Deps, { gateway, agents, tools }: Options): Authority {
@@ -77,12 +78,13 @@ export function createAuthority(deps: Deps, { gateway, agents, tools }: Options)
     latch,
     modes,
     people,
-    verbs(actions) {
+    verbs(actions, more) {
       latch.settle = () => actions.settle();
       const identify = createIdentify(people, claims);
       const refused = records.refused;
       return {
         claim: (_parameters, _item, connection) => claims.claim(connection) ?? null,
+        ...more(personAsker(identify, refused)),
         ...actVerbs({ identify, people, latch, modes, actions, refused }, { agents, tools: lines }),
       };
     },

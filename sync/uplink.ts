@@ -108,6 +108,8 @@ const LATE_BEFORE_PROBING = 5;
 /** MQTT's own header, the topic's length and TLS, about. */
 const OVERHEAD_BYTES = 64;
 const NOBODY_LISTENS = 0x10;
+/** The store's own records come without a word: looked for so often. */
+const LOOK_MS = 5000;
 const FIRST_ROW_BYTES = 80;
 const MOST_HELLO_SPANS = 256;
 
@@ -138,6 +140,7 @@ export class Uplink {
   #isPumping = false;
   #isWanted = false;
   #hasNews = true;
+  #learnedMs = 0;
   #refusals = 0;
 
   constructor(deps: UplinkDeps, options: UplinkOptions) {
@@ -200,6 +203,17 @@ export class Uplink {
     this.#pump();
   }
 
+  /**
+   * An acknowledgement that came as a file, so of no connection. Gives how many records less wait now. Throws SyncError
+   * where it is none of this gateway's fleet.
+   */
+  filed(payload: Uint8Array): number {
+    const before = this.#outgoing.backlogRows();
+    const ack = checked(acknowledgementSchema, readSigned(payload, this.#deps.keys));
+    this.#acknowledged(this.#ours(ack));
+    return before - this.#outgoing.backlogRows();
+  }
+
   state() {
     const { day: _day, ...budget } = this.#budget.state();
     return {
@@ -229,6 +243,7 @@ export class Uplink {
       return;
     }
     if (this.#condition !== "sending") return;
+    if (nowMs - this.#learnedMs > LOOK_MS) this.#hasNews = true;
     for (const one of this.#underWay) if (nowMs - one.sentMs > this.#pace.timeoutMs(one.tries)) this.#timedOut(one);
     this.#pump();
   }
@@ -366,6 +381,7 @@ export class Uplink {
     this.#hasNews = false;
     const { epoch, ordinal, seqs } = await this.#deps.log.heads();
     const nowMs = this.#deps.clock.bootMs();
+    this.#learnedMs = nowMs;
     for (const [stream, hi] of seqs.entries()) this.#outgoing.grew(epoch, ordinal, stream, hi, nowMs);
   }
 
@@ -438,10 +454,14 @@ export class Uplink {
     this.#pump();
   }
 
-  #mine<T extends { readonly fleet: string; readonly gateway: string; readonly session: string }>(message: T): T {
+  #ours<T extends { readonly fleet: string; readonly gateway: string }>(message: T): T {
     const { fleet, gateway } = this.#options;
-    if (message.fleet !== fleet || message.gateway !== gateway)
-      throw new SyncError("SYNC_NOT_FOR_US", { fleet: message.fleet, gateway: message.gateway });
+    if (message.fleet === fleet && message.gateway === gateway) return message;
+    throw new SyncError("SYNC_NOT_FOR_US", { fleet: message.fleet, gateway: message.gateway });
+  }
+
+  #mine<T extends { readonly fleet: string; readonly gateway: string; readonly session: string }>(given: T): T {
+    const message = this.#ours(given);
     if (message.session !== this.#session) throw new SyncError("SYNC_OTHER_SESSION", { session: message.session });
     return message;
   }

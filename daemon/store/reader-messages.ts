@@ -5,7 +5,7 @@ import type { StoreFailure } from "./errors.ts";
 import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";
 import type { ActionFilter } from "./tables/action.ts";
-import type { Heads, OutboxStream } from "./uplink-queries.ts";
+import type { Heads, Life, OutboxStream } from "./uplink-queries.ts";
 
 export const readerProtocol = 3;
 
@@ -24,6 +24,7 @@ export interface Questions {
   counts: { ask: undefined; answer: Counts };
   actions: { ask: ActionFilter; answer: RestoredAction[] };
   waiting: { ask: undefined; answer: Waiting[] };
+  life: { ask: undefined; answer: Life };
   heads: { ask: undefined; answer: Heads };
   batch: { ask: BatchAsk; answer: ReadBatch };
   outbox: { ask: undefined; answer: OutboxStream[] };

@@ -6,7 +6,7 @@ import { type FromReader, type Question, type ReaderStart, readerProtocol, type 
 import { recordsSchema } from "./schema.ts";
 import { openForReading, type ReadDatabase, translate } from "./sqlite-reader.ts";
 import { type ActionFilter, actionPage, actionsOfDecisions } from "./tables/action.ts";
-import { batchIn, headsIn, outboxIn, waitingIn } from "./uplink-queries.ts";
+import { batchIn, headsIn, lifeIn, outboxIn, waitingIn } from "./uplink-queries.ts";
 
 /** Each question is one short query: between two of them nothing of the database is held. */
 const answers: Record<Question, (database: ReadDatabase, value: never) => unknown> = {
@@ -17,6 +17,7 @@ const answers: Record<Question, (database: ReadDatabase, value: never) => unknow
   totals: (database) => totals(database),
   counts: (database) => counts(database),
   waiting: (database) => waitingIn(database),
+  life: (database) => lifeIn(database),
   heads: (database) => headsIn(database),
   batch: (database, ask: BatchAsk) => batchIn(database, ask),
   outbox: (database) => outboxIn(database),

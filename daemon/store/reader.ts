@@ -8,7 +8,7 @@ import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";
 import { type FromReader, type Question, type Questions, type ReaderStart, readerProtocol } from "./reader-messages.ts";
 import type { ActionFilter } from "./tables/action.ts";
-import type { Heads, OutboxStream } from "./uplink-queries.ts";
+import type { Heads, Life, OutboxStream } from "./uplink-queries.ts";
 
 const IDLE_MS = 60_000;
 
@@ -57,6 +57,10 @@ export class Reader {
   /** What of the log the fleet does not have. */
   waiting(): Promise<WaitingRows[]> {
     return this.#ask("waiting", undefined);
+  }
+
+  life(): Promise<Life> {
+    return this.#ask("life", undefined);
   }
 
   heads(): Promise<Heads> {

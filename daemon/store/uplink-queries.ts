@@ -33,6 +33,17 @@ export function waitingIn(database: ReadDatabase): Waiting[] {
   return waiting;
 }
 
+/** How long the gateway has run in all, and what is kept of the line's budget. */
+export interface Life {
+  readonly lifeMs: number;
+  readonly budget: string | undefined;
+}
+
+export function lifeIn(database: ReadDatabase): Life {
+  const meta = database.prepare("SELECT value FROM meta WHERE name = ?").pluck();
+  return { lifeMs: Number(meta.get("lifeMs") ?? 0), budget: meta.get("fleetBudget") as string | undefined };
+}
+
 export interface Heads {
   readonly epoch: string;
   readonly ordinal: number;
