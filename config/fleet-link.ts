@@ -60,6 +60,11 @@ export const fleetSchema = z.strictObject({
     "How often a silent connection is tried, in seconds.",
     45,
   ),
+  firstWithinSeconds: described(
+    z.number().min(0).max(3600).default(30),
+    "The first connection after a start waits for a random time up to this, in seconds: power comes back to a whole site at once.",
+    30,
+  ),
   budget: described(
     z
       .strictObject({

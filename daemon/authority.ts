@@ -12,7 +12,7 @@ import { createFirstLatch } from "./latch-file.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { Modes } from "./modes.ts";
-import { createPeople, type People } from "./people.ts";
+import { createPeople, type People, type Person } from "./people.ts";
 import { createPeopleRecords } from "./people-records.ts";
 import type { Store } from "./store/store.ts";
 
@@ -40,6 +40,8 @@ export interface Authority {
   readonly modes: Modes;
   readonly people: People;
   /** What commands may ask. A stop is over when `actions` has settled. */
+  /** The same for a person who is known already, by what they signed. */
+  verbsFor(actions: Actions, person: Person): Readonly<Record<string, Verb>>;
   verbs(actions: Actions, more: (asPerson: AsPerson) => Readonly<Record<string, Verb>>): Readonly<Record<string, Verb>>;
 }
 
@@ -78,6 +80,11 @@ export function createAuthority(deps: Deps, { gateway, agents, tools }: Options)
     latch,
     modes,
     people,
+    verbsFor: (actions, person) =>
+      actVerbs(
+        { identify: () => person, people, latch, modes, actions, refused: records.refused },
+        { agents, tools: lines },
+      ),
     verbs(actions, more) {
       latch.settle = () => actions.settle();
       const identify = createIdentify(people, claims);

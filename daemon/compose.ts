@@ -7,6 +7,7 @@ import { Library } from "../models/library.ts";
 import { createActing } from "./act/create-acting.ts";
 import { actionsForPeople } from "./act/for-people.ts";
 import type { CommandBus } from "./act/tool.ts";
+import type { Actions } from "./api/actions.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
 import { fleetVerbs } from "./api/fleet-verbs.ts";
 import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
@@ -94,7 +95,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const ready = new Ready(log, dataDirectory, running);
   const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const fleet = createFleet(options, { clock, store, reader, newId });
+  const fleet = createFleet(options, { clock, store, reader, newId }, authority, () => people);
   const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
   const verbs = authority.verbs(people, (asPerson) => fleetVerbs({ reader, fleet }, asPerson));
   const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
@@ -203,12 +204,20 @@ interface Linking {
 }
 
 /** The way to the fleet; undefined: there is none, and no connection is ever made. */
-function createFleet({ loaded, environment, log }: ComposeOptions, deps: Linking): FleetPart | undefined {
+function createFleet(
+  { loaded, environment, log, fail }: ComposeOptions,
+  deps: Linking,
+  { people, verbsFor }: Authority,
+  actions: () => Actions,
+): FleetPart | undefined {
   const { fleet } = loaded.config.gateway;
   if (fleet === undefined) return undefined;
   const files = namedFiles({ environment, baseDirectory: loaded.baseDirectory });
   return new FleetPart(
-    { ...deps, log: log.child({ part: "fleet" }), random: Math.random, files },
+    {
+      ...{ ...deps, log: log.child({ part: "fleet" }), random: Math.random, files, fail, people },
+      verbsFor: (person) => verbsFor(actions(), person),
+    },
     fleet,
     gatewayName(loaded),
   );

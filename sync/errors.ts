@@ -4,6 +4,8 @@ export const syncErrors = {
   SYNC_MESSAGE_INVALID: "The message is not what this version of the wire says.",
   SYNC_NOT_SIGNED: "The message carries no signature, and this gateway knows keys of its fleet.",
   SYNC_SIGNATURE: "The signature is not one of a key of this gateway's fleet.",
+  SYNC_LINK_DOWN: "There is no connection to the fleet.",
+  SYNC_COMMAND: "The command is not done.",
   SYNC_KEY: "This is no Ed25519 key.",
   SYNC_NOT_FOR_US: "The message is for another gateway or fleet.",
   SYNC_OTHER_SESSION: "The message answers an earlier connection.",

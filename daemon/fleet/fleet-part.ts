@@ -2,15 +2,18 @@ import type { FleetConfig } from "../../config/fleet-link.ts";
 import type { BudgetState } from "../../sync/budget.ts";
 import { type FleetKeys, fleetKeys } from "../../sync/fleet-keys.ts";
 import { Link, type LinkState } from "../../sync/link.ts";
-import { gatewayTopics } from "../../sync/topics.ts";
+import { type GatewayTopics, gatewayTopics } from "../../sync/topics.ts";
 import { Uplink } from "../../sync/uplink.ts";
+import type { Verb } from "../api/control-server.ts";
 import type { NamedFiles } from "../bus/named-files.ts";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
+import type { People, Person } from "../people.ts";
 import type { Reader } from "../store/reader.ts";
 import type { Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import { clockSync } from "./clock-sync.ts";
+import { Commands } from "./commands.ts";
 import { uplinkLog } from "./uplink-log.ts";
 
 interface Deps {
@@ -20,7 +23,11 @@ interface Deps {
   readonly log: Log;
   readonly newId: (wallMs: number) => string;
   readonly random: () => number;
+  readonly fail: (error: Error) => void;
   readonly files: NamedFiles;
+  readonly people: Pick<People, "bySignature">;
+  /** What somebody may ask who signed it elsewhere. */
+  readonly verbsFor: (person: Person) => Readonly<Record<string, Verb>>;
 }
 
 const KEEP_BUDGET_MS = 60_000;
@@ -41,6 +48,9 @@ export class FleetPart {
   readonly #gateway: string;
   readonly #link: Link;
   readonly #keys: FleetKeys;
+  readonly #commands: Commands;
+  /** The fleet's clock less this boot's; undefined until it was heard. */
+  #offsetMs: number | undefined;
   #uplink: Uplink | undefined;
   #timer: NodeJS.Timeout | undefined;
   #bytesBefore = 0;
@@ -58,21 +68,25 @@ export class FleetPart {
       { clock, random, log, files: filesOf(config, deps.files) },
       {
         ...{ fleet: config.name, gateway, brokers, username, proxy, keepaliveSeconds, serverName: tls.serverName },
-        ...{ software: version(), subscriptions: [topics.acknowledgement, topics.backfill] },
+        ...{ software: version(), firstWithinMs: config.firstWithinSeconds * 1000 },
+        ...{ subscriptions: [topics.acknowledgement, topics.backfill, topics.command] },
       },
     );
     this.#link.onUp = (session) => this.#uplink?.up(session);
     this.#link.onDown = () => this.#uplink?.down();
-    this.#link.onMessage = (topic, payload) => {
+    this.#commands = this.#createCommands(topics);
+    this.#link.onMessage = (topic, payload, isRetained) => {
+      if (topic === topics.command) void this.#commands.heard(payload, isRetained).catch(deps.fail);
       if (topic === topics.acknowledgement || topic === topics.backfill) this.#uplink?.heard(payload);
     };
   }
 
-  async start(signal: AbortSignal): Promise<void> {
+  async start(): Promise<void> {
     const { store, reader, clock, newId, random } = this.#deps;
     const { config, gateway } = { config: this.#config, gateway: this.#gateway };
     const { lifeMs, budget } = await reader.life();
     const startedBootMs = clock.bootMs();
+    const wrote = clockSync({ store, clock, newId });
     const log = uplinkLog({ store, reader, clock, newId });
     this.#uplink = new Uplink(
       {
@@ -87,7 +101,10 @@ export class FleetPart {
             trust: clock.trust(),
           }),
         },
-        heardTime: clockSync({ store, clock, newId }),
+        heardTime: (fleetMs, uncertaintyMs) => {
+          this.#offsetMs = fleetMs + uncertaintyMs - clock.bootMs();
+          wrote(fleetMs, uncertaintyMs);
+        },
       },
       {
         ...{ fleet: config.name, gateway, software: version(), ackMode: config.ackMode, budget: config.budget },
@@ -95,10 +112,11 @@ export class FleetPart {
       },
     );
     await this.#uplink.start();
+    await this.#commands.start();
     store.onCommitted = () => this.#uplink?.wake();
     this.#timer = setInterval(() => this.#keepBudget(), KEEP_BUDGET_MS);
     this.#timer.unref();
-    await this.#link.start(signal);
+    await this.#link.start();
   }
 
   async stop(): Promise<void> {
@@ -117,6 +135,24 @@ export class FleetPart {
   /** Acknowledgements that were carried here as a file; gives how many records less wait. Throws SyncError. */
   filed(line: string): number {
     return this.#uplink?.filed(Buffer.from(line)) ?? 0;
+  }
+
+  #createCommands(topics: GatewayTopics): Commands {
+    const { store, clock, newId, reader, people, verbsFor } = this.#deps;
+    const { report: record } = uplinkLog({ store, reader, clock, newId });
+    const nowMs = (): number => (this.#offsetMs === undefined ? clock.wallMs() : clock.bootMs() + this.#offsetMs);
+    const { name: fleet } = this.#config;
+    return new Commands(
+      {
+        ...{ control: store.control, people, keys: this.#keys, nowMs, verbsFor, record },
+        report: (result) => {
+          const payload = JSON.stringify({ v: 1, kind: "commandResult", ...result, at: Math.floor(nowMs()) });
+          // Best effort: the record goes up with the log in any case.
+          this.#link.publish({ topic: topics.report("command"), payload, qos: 1, expirySeconds: 300 }).catch(() => 0);
+        },
+      },
+      { fleet, gateway: this.#gateway },
+    );
   }
 
   #keepBudget(): void {

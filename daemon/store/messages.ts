@@ -129,9 +129,13 @@ export interface ControlState {
   readonly pointer: string | undefined;
   readonly modes: Readonly<Record<string, string>>;
   readonly meta: Readonly<Record<string, string>>;
+  /** Ids of commands of the fleet that were taken in. */
+  readonly inbox: readonly string[];
 }
 
 export type ControlChange =
+  /** A command of the fleet; only the newest `most` are kept. */
+  | { readonly kind: "inbox"; readonly id: string; readonly expiresAt: number; readonly most: number }
   | { readonly kind: "generation"; readonly generation: Generation }
   | { readonly kind: "pointer"; readonly id: string }
   | { readonly kind: "mode"; readonly scope: string; readonly mode: string }

@@ -61,5 +61,9 @@ export const controlSchema: Schema = {
         CREATE TABLE mode (scope TEXT PRIMARY KEY, mode TEXT NOT NULL);
         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);`,
     },
+    {
+      to: 2,
+      sql: "CREATE TABLE inbox (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, expiresAt INT NOT NULL);",
+    },
   ],
 };
