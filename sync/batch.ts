@@ -19,6 +19,8 @@ export interface BatchLine {
   readonly seq: number;
   /** The record exactly as the gateway stored it. */
   readonly body: string;
+  /** Its bytes as they came. */
+  readonly bytes: Buffer;
   /** The first 16 bytes of SHA-256 over the body's bytes. */
   readonly hash: Buffer;
 }
@@ -56,7 +58,7 @@ export function decodeBatch(payload: Uint8Array): DecodedBatch {
     const seq = seqs[lines.length];
     if (seq === undefined) throw invalid("it has more lines than its header says", { lines: seqs.length });
     const line = bytes.subarray(at, end);
-    lines.push({ seq, body: line.toString("utf8"), hash: recordHash(line) });
+    lines.push({ seq, body: line.toString("utf8"), bytes: line, hash: recordHash(line) });
     at = end + 1;
   }
   if (lines.length !== seqs.length) throw invalid("it has fewer lines than its header says", { lines: lines.length });
