@@ -55,6 +55,10 @@ const steps: readonly string[] = [
     FROM position p JOIN gateway g ON g.id = p.gateway
     CROSS JOIN LATERAL unnest(int8multirange(int8range(1, p.hi + 1)) - p.have - p.dropped) AS missing
     WHERE p.hi > 0;
+  CREATE VIEW watermarks AS
+    SELECT g.name AS gateway, encode(p.epoch, 'hex') AS epoch, p.stream,
+           coalesce((SELECT upper(r) - 1 FROM unnest(p.have + p.dropped) AS r WHERE lower(r) = 1), 0) AS contiguous
+    FROM position p JOIN gateway g ON g.id = p.gateway;
   CREATE VIEW gateways AS
     SELECT g.name AS gateway, g.state, g.last_seen_at, g.backlog, g.clock_offset_ms, g.software, g.day_bytes AS bytes_today,
            (SELECT count(*) FROM epoch e WHERE e.gateway = g.id) AS epochs,
