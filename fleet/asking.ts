@@ -102,7 +102,9 @@ function found({
   quality,
   body,
 }: DecisionRow): FoundDecision {
-  const { body: shown } = redact(JSON.parse(body) as Record<string, unknown>);
+  // The gateway's own `receivedAt` is of the event, at the gateway.
+  const { receivedAt: eventReceivedAt, ...rest } = JSON.parse(body) as Record<string, unknown>;
+  const { body: shown } = redact({ ...rest, ...(eventReceivedAt === undefined ? {} : { eventReceivedAt }) });
   const correctedTime = correctedMs === null ? null : new Date(correctedMs).toISOString();
   const receivedAt = new Date(Math.floor(receivedUs / 1000)).toISOString();
   const added = { gateway: name, receivedAt, correctedTime, timeQuality: quality, epoch, stream, seq };

@@ -53,8 +53,13 @@ const steps: readonly string[] = [
   CREATE VIEW gaps AS
     SELECT g.name AS gateway, encode(p.epoch, 'hex') AS epoch, p.stream, lower(missing) AS from_seq, upper(missing) - 1 AS to_seq
     FROM position p JOIN gateway g ON g.id = p.gateway
-    CROSS JOIN LATERAL unnest(int8multirange(int8range(1, p.hi + 1)) - p.have - p.dropped) AS missing
-    WHERE p.hi > 0;
+    CROSS JOIN LATERAL (
+      -- Of the start that runs, what lies beyond the newest stored record is on its way rather than missing.
+      SELECT CASE WHEN EXISTS (SELECT 1 FROM epoch e JOIN epoch later ON later.gateway = e.gateway AND later.ordinal > e.ordinal
+                               WHERE e.gateway = p.gateway AND e.epoch = p.epoch)
+             THEN p.hi ELSE coalesce(upper(p.have) - 1, 0) END AS hi) AS known
+    CROSS JOIN LATERAL unnest(int8multirange(int8range(1, greatest(known.hi, 0) + 1)) - p.have - p.dropped) AS missing
+    WHERE known.hi > 0;
   CREATE VIEW watermarks AS
     SELECT g.name AS gateway, encode(p.epoch, 'hex') AS epoch, p.stream,
            coalesce((SELECT upper(r) - 1 FROM unnest(p.have + p.dropped) AS r WHERE lower(r) = 1), 0) AS contiguous

@@ -125,7 +125,29 @@ function suite(open: () => Promise<Database>): void {
     const gaps = await database.query(
       "SELECT from_seq, to_seq FROM gaps WHERE gateway = 'holes' AND stream = 1 ORDER BY 1",
     );
-    expect(gaps).toEqual([
+    expect(gaps).toEqual([{ from_seq: 7, to_seq: 8 }]);
+    // Once another start follows, what a chain head told of is missing too.
+    const start = {
+      v: 1,
+      kind: "epochStart",
+      id: ID,
+      previousHeads: [],
+      bootId: "b",
+      fingerprint: "f",
+      startedAt: 5,
+      startedBootMs: 1,
+      reason: "clean",
+      notes: [],
+    };
+    const LATER = "aaaaaaaaaaaaaaaa";
+    await storeBatches(database, [
+      batch("holes", 0, 3, [{ ...start, epoch: EPOCH, ordinal: 2 }]),
+      batch("holes", 0, 1, [{ ...start, epoch: LATER, ordinal: 3, previous: EPOCH }], LATER),
+    ]);
+    const all = await database.query(
+      "SELECT from_seq, to_seq FROM gaps WHERE gateway = 'holes' AND stream = 1 ORDER BY 1",
+    );
+    expect(all).toEqual([
       { from_seq: 7, to_seq: 8 },
       { from_seq: 10, to_seq: 12 },
     ]);
