@@ -90,7 +90,8 @@ export function reasonOf(code: number): KnownReason & { readonly code: string } 
 }
 
 const LINE = "Check the network, the firewall and fleet.brokers.";
-const NETWORK: Readonly<Record<string, KnownReason>> = {
+/** Failures that never came to a reason code, by the code of the error. */
+export const networkReasons: Readonly<Record<string, KnownReason>> = {
   ECONNREFUSED: usual("refused", "nothing listens at the broker's address", LINE),
   ECONNRESET: usual("reset", "the connection was cut", LINE),
   EPIPE: usual("reset", "the connection was cut", LINE),
@@ -163,7 +164,7 @@ export function networkReason(code: string): KnownReason & { readonly code: unde
     "Check certificate and key, and that the broker's port speaks TLS 1.2 or later.",
   );
   const other = isTls ? tls : usual("network", `the connection failed (${code})`, LINE);
-  return { ...(NETWORK[code] ?? other), code: undefined };
+  return { ...(networkReasons[code] ?? other), code: undefined };
 }
 
 function usual(name: string, words: string, advice = WAIT): KnownReason {

@@ -1,59 +1,22 @@
+import { readAnswer } from "./answers.ts";
 import { Budget, type BudgetLimits, type BudgetState } from "./budget.ts";
 import { SyncError } from "./errors.ts";
-import { type FleetKeys, readSigned } from "./fleet-keys.ts";
+import type { FleetKeys } from "./fleet-keys.ts";
+import { type Flight, Flights } from "./flights.ts";
 import {
   type Acknowledgement,
-  acknowledgementSchema,
   type Backfill,
-  type BatchHeader,
-  backfillSchema,
   type ClockReading,
-  checked,
   type Hello,
   MOST_BATCH_BYTES,
   type Position,
-  type SeqRange,
   type Welcome,
-  welcomeSchema,
   wireVersion,
 } from "./messages.ts";
-import { type Next, Outgoing, type Waiting } from "./outgoing.ts";
-import { Pace } from "./pace.ts";
+import { type Next, Outgoing } from "./outgoing.ts";
 import { streamNames } from "./records.ts";
 import type { GatewayTopics } from "./topics.ts";
-
-/** The log, as the uplink needs it. */
-export interface UplinkLog {
-  waiting(): Promise<readonly Waiting[]>;
-  /** The newest seq of each stream of the start that runs. */
-  heads(): Promise<{ readonly epoch: string; readonly ordinal: number; readonly seqs: readonly number[] }>;
-  batch(ask: BatchAsk): Promise<ReadBatch>;
-  /** To be kept, so that a restart does not send all again. Need not be durable at once: the fleet knows it too. */
-  acknowledged(ordinal: number, position: Position): void;
-  /** Something that the log has to tell, in its safety stream. */
-  report(what: string, detail: Readonly<Record<string, unknown>>): void;
-}
-
-export interface BatchAsk {
-  readonly ordinal: number;
-  readonly from: number;
-  readonly to: number;
-  readonly mostBytes: number;
-  /** The header's other members; the log fills in what it found. */
-  readonly header: Omit<BatchHeader, "lo" | "hi" | "dropped">;
-}
-
-/** gone: none of the rows is in the log any more. tooLarge: the first row alone is more than the largest batch. */
-export type ReadBatch =
-  | {
-      readonly kind: "batch";
-      readonly payload: Uint8Array;
-      readonly lo: number;
-      readonly hi: number;
-      readonly rows: number;
-    }
-  | { readonly kind: "gone" }
-  | { readonly kind: "tooLarge"; readonly seq: number; readonly bytes: number };
+import type { ReadBatch, UplinkLog } from "./uplink-log.ts";
 
 export interface UplinkLine {
   /** Resolves with the broker's reason code (0: taken; 16: nobody listens). Rejects when the connection is gone. */
@@ -90,16 +53,6 @@ export interface UplinkOptions {
 
 export type UplinkCondition = "down" | "greeting" | "sending" | "probing";
 
-interface UnderWay {
-  readonly next: Next;
-  readonly lo: number;
-  readonly hi: number;
-  readonly bytes: number;
-  readonly rows: number;
-  readonly sentMs: number;
-  readonly tries: number;
-}
-
 const MOST_ROWS = 200;
 const TICK_MS = 100;
 const FIRST_ANSWER_MS = 3000;
@@ -122,10 +75,8 @@ export class Uplink {
   readonly #deps: UplinkDeps;
   readonly #options: UplinkOptions;
   readonly #outgoing = new Outgoing();
-  readonly #pace = new Pace();
+  readonly #flights = new Flights();
   readonly #budget: Budget;
-  readonly #underWay = new Set<UnderWay>();
-  readonly #tries = new Map<string, number>();
   #condition: UplinkCondition = "down";
   #session = "";
   #timer: NodeJS.Timeout | undefined;
@@ -134,9 +85,6 @@ export class Uplink {
   #late = 0;
   #slowUntilMs = 0;
   #rowBytes = FIRST_ROW_BYTES;
-  #bytesPerSecond = 0;
-  #rateFromMs = 0;
-  #rateBytes = 0;
   #isPumping = false;
   #isWanted = false;
   #hasNews = true;
@@ -183,19 +131,17 @@ export class Uplink {
 
   down(): void {
     this.#condition = "down";
-    for (const one of this.#underWay) this.#giveBack(one);
-    this.#pace.reset();
+    for (const one of this.#flights.abandon()) this.#giveBack(one);
   }
 
   /** A message on `down/ack` or `down/backfill`. Whatever it is, it deletes nothing. */
   heard(payload: Uint8Array): void {
     try {
-      const value = readSigned(payload, this.#deps.keys);
-      const kind = (value as { kind?: unknown }).kind;
-      if (kind === "ack") this.#acknowledged(this.#mine(checked(acknowledgementSchema, value)));
-      else if (kind === "welcome") this.#welcomed(this.#mine(checked(welcomeSchema, value)));
-      else if (kind === "backfill") this.#asked(this.#mine(checked(backfillSchema, value)));
-      else throw new SyncError("SYNC_MESSAGE_INVALID", { reason: "it is of no kind that is known", kind });
+      const answer = readAnswer(payload, this.#deps.keys, this.#options);
+      if (answer.session !== this.#session) throw new SyncError("SYNC_OTHER_SESSION", { session: answer.session });
+      if (answer.kind === "ack") this.#acknowledged(answer);
+      else if (answer.kind === "welcome") this.#welcomed(answer);
+      else this.#asked(answer);
     } catch (error) {
       if (!(error instanceof SyncError)) throw error;
       this.#refuse(error.code, error.detail);
@@ -209,8 +155,9 @@ export class Uplink {
    */
   filed(payload: Uint8Array): number {
     const before = this.#outgoing.backlogRows();
-    const ack = checked(acknowledgementSchema, readSigned(payload, this.#deps.keys));
-    this.#acknowledged(this.#ours(ack));
+    const ack = readAnswer(payload, this.#deps.keys, this.#options);
+    if (ack.kind !== "ack") throw new SyncError("SYNC_MESSAGE_INVALID", { reason: "it is no acknowledgement" });
+    this.#acknowledged(ack);
     return before - this.#outgoing.backlogRows();
   }
 
@@ -219,10 +166,10 @@ export class Uplink {
     return {
       condition: this.#condition,
       backlogRows: this.#outgoing.backlogRows(),
-      underWay: this.#underWay.size,
+      underWay: this.#flights.size,
       rowBytes: this.#rowBytes,
-      bytesPerSecond: this.#bytesPerSecond,
-      roundTripMs: this.#pace.roundTripMs,
+      bytesPerSecond: this.#flights.bytesPerSecond,
+      roundTripMs: this.#flights.roundTripMs,
       refused: this.#refusals,
       ...budget,
     };
@@ -244,7 +191,7 @@ export class Uplink {
     }
     if (this.#condition !== "sending") return;
     if (nowMs - this.#learnedMs > LOOK_MS) this.#hasNews = true;
-    for (const one of this.#underWay) if (nowMs - one.sentMs > this.#pace.timeoutMs(one.tries)) this.#timedOut(one);
+    for (const one of this.#flights.overdue(nowMs)) this.#timedOut(one);
     this.#pump();
   }
 
@@ -306,10 +253,7 @@ export class Uplink {
       this.#outgoing.settled(epoch, stream, from, to);
     }
     const position = this.#outgoing.position(epoch, stream);
-    for (const one of this.#underWay) {
-      if (one.next.epoch !== epoch || one.next.stream !== stream || position === undefined) continue;
-      if (isCovered(one, position)) this.#arrived(one, nowMs);
-    }
+    if (position !== undefined) this.#flights.arrive(position, nowMs);
     this.#late = 0;
     this.#deps.line.proven();
   }
@@ -329,23 +273,8 @@ export class Uplink {
     for (const [from, to] of ranges) this.#outgoing.wanted(epoch, stream, from, to);
   }
 
-  #arrived(one: UnderWay, nowMs: number): void {
-    this.#underWay.delete(one);
-    this.#tries.delete(nameOf(one));
-    this.#pace.acknowledged(one.bytes, nowMs - one.sentMs, nowMs);
-    this.#rateBytes += one.bytes;
-    const seconds = (nowMs - this.#rateFromMs) / 1000;
-    if (seconds < 1) return;
-    const rate = this.#rateBytes / seconds;
-    this.#bytesPerSecond = this.#bytesPerSecond === 0 ? rate : this.#bytesPerSecond * 0.8 + rate * 0.2;
-    this.#rateFromMs = nowMs;
-    this.#rateBytes = 0;
-  }
-
-  #timedOut(one: UnderWay): void {
-    this.#tries.set(nameOf(one), one.tries + 1);
+  #timedOut(one: Flight): void {
     this.#giveBack(one);
-    this.#pace.timedOut(one.bytes);
     this.#late += 1;
     if (this.#late < LATE_BEFORE_PROBING || this.#options.ackMode === "puback") return;
     // The line is there and the fleet is not: no more than a question now and then, or the broker's queue fills.
@@ -354,10 +283,8 @@ export class Uplink {
     this.#helloAtMs = 0;
   }
 
-  #giveBack(one: UnderWay): void {
-    this.#underWay.delete(one);
-    const { epoch, ordinal, stream } = one.next;
-    this.#outgoing.returned(epoch, ordinal, stream, one.lo, one.hi);
+  #giveBack({ next, lo, hi }: Flight): void {
+    this.#outgoing.returned(next.epoch, next.ordinal, next.stream, lo, hi);
   }
 
   #pump(): void {
@@ -390,9 +317,9 @@ export class Uplink {
     const { clock, line, log } = this.#deps;
     const nowMs = clock.bootMs();
     const limits = line.limits();
-    if (this.#condition !== "sending" || nowMs < this.#slowUntilMs || !this.#pace.mayStart(limits.underWay))
+    if (this.#condition !== "sending" || nowMs < this.#slowUntilMs || !this.#flights.mayStart(limits.underWay))
       return false;
-    const mostBytes = this.#pace.batchBytes(Math.min(MOST_BATCH_BYTES, limits.packetBytes - 2 * OVERHEAD_BYTES));
+    const mostBytes = this.#flights.batchBytes(Math.min(MOST_BATCH_BYTES, limits.packetBytes - 2 * OVERHEAD_BYTES));
     const mostRows = Math.max(1, Math.min(MOST_ROWS, Math.floor(mostBytes / this.#rowBytes)));
     const isBroke = this.#budget.waitMs(1, mostBytes, clock.lifeMs()) > 0;
     const next = this.#outgoing.next(nowMs, mostRows, isBroke);
@@ -425,11 +352,8 @@ export class Uplink {
     const bytes = payload.byteLength + OVERHEAD_BYTES;
     // What lies before the first row is not in the log any more.
     if (lo > next.from) this.#outgoing.settled(next.epoch, next.stream, next.from, lo - 1);
-    const name = `${next.epoch}/${next.stream}/${lo}`;
-    const one: UnderWay = { next, lo, hi, bytes, rows, sentMs: clock.bootMs(), tries: this.#tries.get(name) ?? 0 };
+    const one = this.#flights.start(next, lo, hi, bytes, clock.bootMs());
     this.#outgoing.took(next, lo, hi, bytes);
-    this.#underWay.add(one);
-    this.#pace.started(bytes);
     this.#budget.spent(bytes, clock.lifeMs());
     this.#rowBytes = this.#rowBytes * 0.8 + (bytes / rows) * 0.2;
     const topic = topics.up(streamNames[next.stream] ?? String(next.stream));
@@ -441,29 +365,17 @@ export class Uplink {
     );
   }
 
-  #published(one: UnderWay, reason: number): void {
-    if (this.#options.ackMode !== "puback" || !this.#underWay.has(one)) return;
+  #published(one: Flight, reason: number): void {
+    if (this.#options.ackMode !== "puback" || !this.#flights.has(one)) return;
     // Nobody listens: the broker has thrown it away.
     if (reason === NOBODY_LISTENS || reason >= 0x80) return;
     const { epoch, stream, ordinal } = one.next;
     this.#outgoing.settled(epoch, stream, one.lo, one.hi);
     const position = this.#outgoing.position(epoch, stream);
     if (position !== undefined) this.#deps.log.acknowledged(ordinal, position);
-    this.#arrived(one, this.#deps.clock.bootMs());
+    this.#flights.land(one, this.#deps.clock.bootMs());
     this.#deps.line.proven();
     this.#pump();
-  }
-
-  #ours<T extends { readonly fleet: string; readonly gateway: string }>(message: T): T {
-    const { fleet, gateway } = this.#options;
-    if (message.fleet === fleet && message.gateway === gateway) return message;
-    throw new SyncError("SYNC_NOT_FOR_US", { fleet: message.fleet, gateway: message.gateway });
-  }
-
-  #mine<T extends { readonly fleet: string; readonly gateway: string; readonly session: string }>(given: T): T {
-    const message = this.#ours(given);
-    if (message.session !== this.#session) throw new SyncError("SYNC_OTHER_SESSION", { session: message.session });
-    return message;
   }
 
   #refuse(code: string, detail: Readonly<Record<string, unknown>>): void {
@@ -474,13 +386,4 @@ export class Uplink {
     if (Number.isInteger(Math.log10(this.#refusals)))
       this.#deps.log.report("message of the fleet refused", { code, ...detail, refused: this.#refusals });
   }
-}
-
-function nameOf({ next, lo }: UnderWay): string {
-  return `${next.epoch}/${next.stream}/${lo}`;
-}
-
-function isCovered({ lo, hi }: UnderWay, { contiguous, ranges }: Position): boolean {
-  const isIn = ([from, to]: SeqRange): boolean => from <= lo && hi <= to;
-  return hi <= contiguous || ranges.some(isIn);
 }

@@ -1,5 +1,5 @@
 import type { Position } from "../../sync/messages.ts";
-import type { UplinkLog } from "../../sync/uplink.ts";
+import type { UplinkLog } from "../../sync/uplink-log.ts";
 import type { Clock } from "../clock.ts";
 import type { Reader } from "../store/reader.ts";
 import type { Store } from "../store/store.ts";

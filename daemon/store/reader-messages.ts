@@ -1,6 +1,6 @@
 import type { Waiting } from "../../sync/outgoing.ts";
 import type { Gap } from "../../sync/records.ts";
-import type { BatchAsk, ReadBatch } from "../../sync/uplink.ts";
+import type { BatchAsk, ReadBatch } from "../../sync/uplink-log.ts";
 import type { StoreFailure } from "./errors.ts";
 import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import type { BatchAsk } from "../../sync/uplink.ts";
+import type { BatchAsk } from "../../sync/uplink-log.ts";
 import { StoreError, toFailure } from "./errors.ts";
 import { counts, epochs, gaps, type RecordFilter, recordById, recordPage, totals } from "./queries.ts";
 import { type FromReader, type Question, type ReaderStart, readerProtocol, type ToReader } from "./reader-messages.ts";

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { Waiting as WaitingRows } from "../../sync/outgoing.ts";
 import type { Gap } from "../../sync/records.ts";
-import type { BatchAsk, ReadBatch } from "../../sync/uplink.ts";
+import type { BatchAsk, ReadBatch } from "../../sync/uplink-log.ts";
 import { fromFailure, StoreError } from "./errors.ts";
 import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";

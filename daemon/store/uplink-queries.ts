@@ -1,7 +1,7 @@
 import { encodeBatch } from "../../sync/batch.ts";
 import type { BatchHeader, SeqRange } from "../../sync/messages.ts";
 import type { Waiting } from "../../sync/outgoing.ts";
-import type { BatchAsk, ReadBatch } from "../../sync/uplink.ts";
+import type { BatchAsk, ReadBatch } from "../../sync/uplink-log.ts";
 import type { ReadDatabase } from "./sqlite-reader.ts";
 import { droppedHead } from "./tables/epoch.ts";
 

@@ -5,7 +5,8 @@ import type { Position } from "../../sync/messages.ts";
 import type { Waiting } from "../../sync/outgoing.ts";
 import { RangeSet } from "../../sync/range-set.ts";
 import { gatewayTopics } from "../../sync/topics.ts";
-import { type BatchAsk, type ReadBatch, Uplink, type UplinkLog } from "../../sync/uplink.ts";
+import { Uplink } from "../../sync/uplink.ts";
+import type { BatchAsk, ReadBatch, UplinkLog } from "../../sync/uplink-log.ts";
 
 const EPOCH = "90ab12cd34ef5678";
 const OLD = "1111111111111111";
