@@ -65,6 +65,11 @@ export const fleetSchema = z.strictObject({
     "The first connection after a start waits for a random time up to this, in seconds: power comes back to a whole site at once.",
     30,
   ),
+  reconnectWithinSeconds: described(
+    z.number().min(1).max(3600).default(300),
+    "The longest wait between two tries to connect, in seconds. Longer for large fleets: all of them come back when a broker does.",
+    300,
+  ),
   budget: described(
     z
       .strictObject({

@@ -1,4 +1,5 @@
 import type { FleetConfig } from "../../config/fleet-link.ts";
+import { usualBackoff } from "../../sync/backoff.ts";
 import type { BudgetState } from "../../sync/budget.ts";
 import { type FleetKeys, fleetKeys } from "../../sync/fleet-keys.ts";
 import { Link, type LinkState } from "../../sync/link.ts";
@@ -69,6 +70,7 @@ export class FleetPart {
       {
         ...{ fleet: config.name, gateway, brokers, username, proxy, keepaliveSeconds, serverName: tls.serverName },
         ...{ software: version(), firstWithinMs: config.firstWithinSeconds * 1000 },
+        backoff: { ...usualBackoff, capMs: config.reconnectWithinSeconds * 1000 },
         ...{ subscriptions: [topics.acknowledgement, topics.backfill, topics.command] },
       },
     );

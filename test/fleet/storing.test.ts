@@ -9,8 +9,9 @@ import { openPglite } from "../../fleet/pglite.ts";
 import { openPostgres } from "../../fleet/postgres.ts";
 import { migrate } from "../../fleet/schema.ts";
 import { positionsOf, storeBatches } from "../../fleet/storing.ts";
+import { type OwnPostgres, startPostgres } from "../../scripts/trial/fleet/postgres.ts";
 import { decodeBatch, encodeBatch } from "../../sync/batch.ts";
-import { describeWithPostgres, startPostgres, type TestPostgres } from "../support/postgres.ts";
+import { describeWithPostgres } from "../support/postgres.ts";
 
 const EPOCH = "90ab12cd34ef5678";
 const ID = "01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5e";
@@ -189,7 +190,7 @@ describe("PGlite", () => {
 });
 
 describeWithPostgres("PostgreSQL", () => {
-  let server: TestPostgres;
+  let server: OwnPostgres;
   beforeAll(async () => {
     server = await startPostgres();
   }, 60_000);
