@@ -30,9 +30,13 @@ export class Flights {
     return this.#pace.roundTripMs;
   }
 
-  /** Of what arrived of late; 0 before anything did. */
+  /** What the line would carry: what it did of late, or what may be under way in a round trip; 0 before anything arrived. */
   get bytesPerSecond(): number {
-    return this.#bytesPerSecond;
+    const { roundTripMs, windowBytes } = this.#pace;
+    return Math.max(
+      this.#bytesPerSecond,
+      roundTripMs === undefined ? 0 : (windowBytes * 1000) / Math.max(1, roundTripMs),
+    );
   }
 
   mayStart(most: number): boolean {

@@ -168,7 +168,7 @@ export class Uplink {
       backlogRows: this.#outgoing.backlogRows(),
       underWay: this.#flights.size,
       rowBytes: this.#rowBytes,
-      bytesPerSecond: this.#flights.bytesPerSecond,
+      bytesPerSecond: Math.min(this.#flights.bytesPerSecond, this.#options.budget.bytesPerSecond ?? Number.MAX_VALUE),
       roundTripMs: this.#flights.roundTripMs,
       refused: this.#refusals,
       ...budget,
@@ -185,6 +185,8 @@ export class Uplink {
 
   #tick(): void {
     const nowMs = this.#deps.clock.bootMs();
+    // People ask what waits while there is no link too.
+    if (this.#condition !== "sending" && nowMs - this.#learnedMs > LOOK_MS) void this.#learn();
     if (this.#condition === "greeting" || this.#condition === "probing") {
       if (nowMs >= this.#helloAtMs) this.#greet();
       return;

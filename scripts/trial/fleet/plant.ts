@@ -46,7 +46,7 @@ export class Plant {
     const source = { kind: "mqtt", topic: "sensor/{k}", key: "k", fields: { v: { min: 0, max: 1 } } };
     const config = {
       device: { name: this.name },
-      ...{ bus: { kind: "embedded", port: this.#port }, mode: "observe", log: { level: "error" } },
+      ...{ bus: { kind: "embedded", port: this.#port }, mode: "observe" },
       store: { maxBytes: this.#maxBytes },
       agents: {
         one: { sources: [source], record: { quiet: "all" }, rules: [{ id: "up", when: "event.fields.v > 0.9" }] },
@@ -95,7 +95,8 @@ export class Plant {
   copyTo(name: string): void {
     const to = `${this.data}-${name}`;
     rmSync(to, { recursive: true, force: true });
-    cpSync(this.data, to, { recursive: true });
+    // The control socket is no file to copy.
+    cpSync(this.data, to, { recursive: true, filter: (from) => !from.endsWith(".sock") });
   }
 
   hasCopy(name: string): boolean {
