@@ -120,7 +120,7 @@ export class Plant {
         return known;
       };
       const rows = database.prepare(
-        "SELECT lower(hex(id)) AS epoch, stream, seq, lower(hex(hash)) AS hash FROM record JOIN epoch ON ordinal = record.epoch",
+        "SELECT lower(hex(epoch.id)) AS epoch, stream, seq, lower(hex(hash)) AS hash FROM record JOIN epoch ON ordinal = record.epoch",
       );
       for (const row of rows.iterate() as Iterable<{ epoch: string; stream: number; seq: number; hash: string }>) {
         const one = at(`${row.epoch}/${row.stream}`);
@@ -128,7 +128,7 @@ export class Plant {
         one.hi = Math.max(one.hi, row.seq);
       }
       const gone = database.prepare(
-        "SELECT lower(hex(id)) AS epoch, stream, toSeq FROM dropped JOIN epoch ON ordinal = dropped.epoch",
+        "SELECT lower(hex(epoch.id)) AS epoch, stream, toSeq FROM dropped JOIN epoch ON ordinal = dropped.epoch",
       );
       for (const row of gone.all() as { epoch: string; stream: number; toSeq: number }[]) {
         const one = at(`${row.epoch}/${row.stream}`);
