@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, openSync, writeFileSync } from "node:fs";
+import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { childPath } from "../../../daemon/children.ts";
 import type { Database } from "../../../fleet/database.ts";
@@ -36,6 +36,13 @@ export class Centre {
     const config = { fleet: "north", brokers: [`mqtt://127.0.0.1:${this.brokerPort}`], database };
     writeFileSync(join(this.#folder, "holdfast-fleet.yaml"), JSON.stringify(config));
     this.startCollector();
+  }
+
+  /** A collector has subscribed. */
+  async ready(): Promise<void> {
+    const log = join(this.#folder, "collector.log");
+    const isReady = (): boolean => readFileSync(log, "utf8").includes("collects from the broker");
+    if (!(await becomes(isReady, 30_000))) throw new Error(readFileSync(log, "utf8"));
   }
 
   async startBroker(): Promise<void> {
