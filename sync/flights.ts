@@ -43,6 +43,10 @@ export class Flights {
     return this.#pace.mayStart(most);
   }
 
+  get isFull(): boolean {
+    return this.#pace.isFull;
+  }
+
   batchBytes(most: number): number {
     return this.#pace.batchBytes(most);
   }

@@ -3,10 +3,12 @@ const LEAST_WINDOW_BYTES = 2048;
 const MOST_WINDOW_BYTES = 524_288;
 export const MOST_BATCHES_UNDER_WAY = 8;
 /**
- * How much longer than the quickest answer one may take. Above it bytes only wait in the line's buffers, and a safety
- * record waits behind them; the delay-based control of RFC 6817 (LEDBAT), with a coarser clock.
+ * How much longer than the quickest answer one may take. Above it a safety record waits too long behind what is under way;
+ * below it batches become so small that they pack badly. Delay-based control as in RFC 6817 (LEDBAT), with a coarser clock.
  */
-const TARGET_DELAY_MS = 500;
+const TARGET_DELAY_MS = 1100;
+/** What is under way is more than one batch only where that is quick enough. */
+const PARTS_ABOVE_BYTES = 32_768;
 const LEAST_TIMEOUT_MS = 2000;
 const MOST_TIMEOUT_MS = 60_000;
 const QUICKEST_FORGOTTEN_MS = 600_000;
@@ -32,13 +34,18 @@ export class Pace {
 
   /** `most`: batches that the broker lets be under way. */
   mayStart(most: number): boolean {
-    if (this.#underWay >= Math.min(most, MOST_BATCHES_UNDER_WAY)) return false;
-    return this.#underWay === 0 || this.#underWayBytes < this.#windowBytes;
+    return this.#underWay < Math.min(most, MOST_BATCHES_UNDER_WAY);
   }
 
-  /** What the next batch should have at most: a part of the window, so that an urgent one never waits long. */
+  /** Only what is urgent may still be added to what is under way: small batches to fill it up pack badly. */
+  get isFull(): boolean {
+    return this.#underWay > 0 && this.#windowBytes - this.#underWayBytes < this.#part() / 2;
+  }
+
+  /** What the next batch should have at most: on a slow line all that may be under way, on a quick one a part of it. */
   batchBytes(most: number): number {
-    return Math.max(LEAST_WINDOW_BYTES / 2, Math.min(most, Math.floor(this.#windowBytes / 2)));
+    const room = this.#windowBytes - this.#underWayBytes;
+    return Math.max(LEAST_WINDOW_BYTES / 2, Math.min(most, Math.floor(Math.min(this.#part(), room))));
   }
 
   started(bytes: number): void {
@@ -60,8 +67,11 @@ export class Pace {
       this.#variationMs += (Math.abs(tookMs - this.#smoothMs) - this.#variationMs) / 4;
       this.#smoothMs += (tookMs - this.#smoothMs) / 8;
     }
-    const isQuick = tookMs - this.#quickestMs < TARGET_DELAY_MS;
-    this.#resize(isQuick ? this.#windowBytes + bytes : this.#windowBytes * 0.8);
+    const delayMs = tookMs - this.#quickestMs;
+    // Well below the aim it grows quickly, near it slowly, above it it comes back in one step.
+    if (delayMs < TARGET_DELAY_MS / 2) this.#resize(this.#windowBytes + bytes);
+    else if (delayMs < TARGET_DELAY_MS) this.#resize(this.#windowBytes + bytes / 8);
+    else this.#resize(this.#windowBytes * Math.max(0.5, TARGET_DELAY_MS / delayMs));
   }
 
   /** No answer in time. */
@@ -81,6 +91,11 @@ export class Pace {
   timeoutMs(triedBefore: number): number {
     const expected = this.#smoothMs === undefined ? 10_000 : this.#smoothMs + 4 * this.#variationMs + 1000;
     return Math.min(MOST_TIMEOUT_MS, Math.max(LEAST_TIMEOUT_MS, expected) * 2 ** triedBefore);
+  }
+
+  #part(): number {
+    const isQuick = this.#windowBytes > PARTS_ABOVE_BYTES;
+    return isQuick ? Math.max(PARTS_ABOVE_BYTES, this.#windowBytes / 4) : this.#windowBytes;
   }
 
   #ended(bytes: number): void {

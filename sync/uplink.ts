@@ -54,6 +54,7 @@ export interface UplinkOptions {
 export type UplinkCondition = "down" | "greeting" | "sending" | "probing";
 
 const MOST_ROWS = 200;
+const TELLING_ROWS = 20;
 const TICK_MS = 100;
 const FIRST_ANSWER_MS = 3000;
 const PROBE_LEAST_MS = 30_000;
@@ -90,6 +91,7 @@ export class Uplink {
   #hasNews = true;
   #learnedMs = 0;
   #refusals = 0;
+  readonly #sentBytes = [0, 0, 0, 0];
 
   constructor(deps: UplinkDeps, options: UplinkOptions) {
     this.#deps = deps;
@@ -171,6 +173,8 @@ export class Uplink {
       bytesPerSecond: Math.min(this.#flights.bytesPerSecond, this.#options.budget.bytesPerSecond ?? Number.MAX_VALUE),
       roundTripMs: this.#flights.roundTripMs,
       refused: this.#refusals,
+      /** Of each stream, with what was sent again, since the start. */
+      sentBytes: [...this.#sentBytes],
       ...budget,
     };
   }
@@ -322,9 +326,8 @@ export class Uplink {
     if (this.#condition !== "sending" || nowMs < this.#slowUntilMs || !this.#flights.mayStart(limits.underWay))
       return false;
     const mostBytes = this.#flights.batchBytes(Math.min(MOST_BATCH_BYTES, limits.packetBytes - 2 * OVERHEAD_BYTES));
-    const mostRows = Math.max(1, Math.min(MOST_ROWS, Math.floor(mostBytes / this.#rowBytes)));
-    const isBroke = this.#budget.waitMs(1, mostBytes, clock.lifeMs()) > 0;
-    const next = this.#outgoing.next(nowMs, mostRows, isBroke);
+    const isBroke = this.#flights.isFull || this.#budget.waitMs(1, mostBytes, clock.lifeMs()) > 0;
+    const next = this.#outgoing.next(nowMs, MOST_ROWS, isBroke);
     if (next === undefined) return false;
     const session = this.#session;
     const { epoch, ordinal, stream, from, to, hist } = next;
@@ -357,7 +360,9 @@ export class Uplink {
     const one = this.#flights.start(next, lo, hi, bytes, clock.bootMs());
     this.#outgoing.took(next, lo, hi, bytes);
     this.#budget.spent(bytes, clock.lifeMs());
-    this.#rowBytes = this.#rowBytes * 0.8 + (bytes / rows) * 0.2;
+    this.#sentBytes[next.stream] = (this.#sentBytes[next.stream] ?? 0) + bytes;
+    // A few rows pack badly and say nothing of what many take.
+    if (rows >= TELLING_ROWS) this.#rowBytes = this.#rowBytes * 0.8 + (bytes / rows) * 0.2;
     const topic = topics.up(streamNames[next.stream] ?? String(next.stream));
     line.publish({ topic, payload, qos: 1, expirySeconds: 300 }).then(
       (reason) => this.#published(one, reason),

@@ -28,11 +28,11 @@ export class Centre {
   }
 
   async start(): Promise<void> {
+    mkdirSync(this.#folder, { recursive: true });
     this.brokerPort = await freePort();
     await this.startBroker();
     if (!this.#isEmbedded) this.#postgres = await startPostgres();
     const database = this.#postgres?.url ?? "pglite://database";
-    mkdirSync(this.#folder, { recursive: true });
     const config = { fleet: "north", brokers: [`mqtt://127.0.0.1:${this.brokerPort}`], database };
     writeFileSync(join(this.#folder, "holdfast-fleet.yaml"), JSON.stringify(config));
     this.startCollector();

@@ -11,15 +11,16 @@ const TICK_MS = 20;
 
 /** A TCP line of our own: cut, half open (nothing passes and nobody says so), slow, late. */
 export class Line {
-  readonly #to: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #server: Server | undefined;
   #trouble: Trouble = { kind: "well" };
+  /** The broker's port; may be given later. */
+  to: number;
   port = 0;
   bytesUp = 0;
 
   constructor(to: number) {
-    this.#to = to;
+    this.to = to;
   }
 
   async start(): Promise<void> {
@@ -48,7 +49,7 @@ export class Line {
       near.destroy();
       return;
     }
-    const far = createConnection(this.#to, "127.0.0.1");
+    const far = createConnection(this.to, "127.0.0.1");
     const pair = [near, far] as const;
     this.#pairs.add(pair);
     const end = (): void => {
