@@ -5,6 +5,7 @@ import { upTopic } from "../sync/topics.ts";
 import { type Database, isRefusal } from "./database.ts";
 import { type Incoming, incoming } from "./incoming.ts";
 import { type PatienceLog, pause, untilDone } from "./patience.ts";
+import { Penalties } from "./penalties.ts";
 import { positionsOf } from "./positions.ts";
 import { keepHello, keepRefusal, keepState, keepTraffic, missingOf } from "./roll.ts";
 import { type Stored, storeBatches } from "./storing.ts";
@@ -45,6 +46,8 @@ const ROWS_AT_ONCE = 4000;
 const BYTES_AT_ONCE = 16_777_216;
 /** Messages of one gateway that may wait; its window is smaller. What is left out comes again. */
 const MOST_OF_ONE = 32;
+/** What it costs to do a transaction again because one batch spoilt it, about. */
+const SPOILT_MS = 250;
 const BUSY_MS = 1000;
 const VERY_BUSY_MS = 5000;
 
@@ -57,6 +60,7 @@ export class Collector {
   readonly #deps: CollectorDeps;
   readonly #options: CollectorOptions;
   readonly #queue = new Waiting(MOST_OF_ONE);
+  readonly #penalties = new Penalties();
   readonly #rooms: (() => void)[] = [];
   readonly #stop = new AbortController();
   #figures = { records: 0, duplicates: 0, conflicts: 0, dead: 0, refused: 0, transactions: 0 };
@@ -91,7 +95,7 @@ export class Collector {
       if (to?.branch !== "rep") this.#figures.refused += 1;
       return;
     }
-    if (this.#stop.signal.aborted) return;
+    if (this.#stop.signal.aborted || this.#penalties.isShut(to.gateway, performance.now())) return;
     this.#queue.add({ gateway: to.gateway, what: to.branch === "up" ? to.what : to.branch, payload });
     this.#wake?.();
     if (this.#queue.size >= this.#options.queue) await new Promise<void>((resolve) => this.#rooms.push(resolve));
@@ -115,6 +119,9 @@ export class Collector {
     while (rows < ROWS_AT_ONCE && bytes < BYTES_AT_ONCE) {
       const message = this.#queue.take();
       if (message === undefined) break;
+      // What was sent before its gateway's penalty began is not read either.
+      if (this.#penalties.isShut(message.gateway, performance.now())) continue;
+      const from = performance.now();
       try {
         if (!streamOfTopic.has(message.what)) await this.#handleWord(message);
         else {
@@ -122,9 +129,10 @@ export class Collector {
           batches.push({ ...one, bytes: message.payload.byteLength });
           rows += one.batch.lines.length;
           bytes += one.batch.lines.reduce((sum, line) => sum + line.bytes.byteLength, 0);
+          if (one.dead.length > 0) this.#penalties.wasted(message.gateway, performance.now() - from, performance.now());
         }
       } catch (error) {
-        await this.#refuse(message, error);
+        await this.#refuse(message, error, performance.now() - from);
       }
     }
     return batches;
@@ -144,7 +152,7 @@ export class Collector {
       if (!isRefusal(error)) throw error;
       // Which of them it is shows when each is by itself; the others must not wait for it.
       if (batches.length > 1) for (const each of batches) await this.#storeAll([each]);
-      else if (one !== undefined) await this.#refuse({ gateway: one.gateway, what: "batch" }, error);
+      else if (one !== undefined) await this.#refuse({ gateway: one.gateway, what: "batch" }, error, SPOILT_MS);
     }
   }
 
@@ -197,8 +205,9 @@ export class Collector {
   }
 
   /** Counted and told, and no more: whatever it is, the messages of others are next. */
-  async #refuse({ gateway, what }: Pick<Message, "gateway" | "what">, error: unknown): Promise<void> {
+  async #refuse({ gateway, what }: Pick<Message, "gateway" | "what">, error: unknown, spentMs: number): Promise<void> {
     this.#figures.refused += 1;
+    this.#penalties.wasted(gateway, spentMs, performance.now());
     const { code, detail, message } = error as { code?: string; detail?: { reason?: unknown }; message?: string };
     const reason = String(detail?.reason ?? message ?? code);
     // A flood of them is told ever more rarely.

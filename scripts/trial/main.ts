@@ -17,6 +17,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   tamper: () => import("./tamper.ts"),
   drain: () => import("./drain.ts"),
   fleet: () => import("./fleet.ts"),
+  "hostile-gateway": () => import("./hostile-gateway.ts"),
 };
 
 const { values, positionals } = parseArgs({

@@ -27,6 +27,10 @@ export class Centre {
     return this.#collectors.filter((one) => one.exitCode === null && one.signalCode === null).length;
   }
 
+  get pids(): number[] {
+    return this.#collectors.flatMap((one) => one.pid ?? []);
+  }
+
   async start(): Promise<void> {
     mkdirSync(this.#folder, { recursive: true });
     this.brokerPort = await freePort();
