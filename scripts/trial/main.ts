@@ -16,6 +16,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   "act-mutants": () => import("./act-mutants.ts"),
   tamper: () => import("./tamper.ts"),
   drain: () => import("./drain.ts"),
+  "fleet-mutants": () => import("./fleet-mutants.ts"),
   fleet: () => import("./fleet.ts"),
 };
 
