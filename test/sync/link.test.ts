@@ -2,7 +2,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import { becomes } from "../../scripts/trial/claims.ts";
 import { backoffMs, usualBackoff } from "../../sync/backoff.ts";
 import { SyncError } from "../../sync/errors.ts";
-import { Link, type LinkOptions } from "../../sync/link.ts";
+import { Link } from "../../sync/link.ts";
+import type { LinkOptions } from "../../sync/link-types.ts";
 import { knownReasons } from "../../sync/reasons.ts";
 import { type Script, type WireBroker, wireBroker } from "../support/wire-broker.ts";
 
