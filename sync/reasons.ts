@@ -189,7 +189,7 @@ export const networkReasons: Readonly<Record<string, KnownReason>> = {
   NO_CONNACK: usual(
     "timeout",
     "the broker took the connection and did not answer",
-    "Is it an MQTT broker, and at this port?",
+    "Is it an MQTT broker, and at this port? Does it take our certificate?",
   ),
 };
 
