@@ -77,6 +77,11 @@ export class LinkClient {
     }
   }
 
+  /** Hears what is kept on a topic, if the broker lets it, and never what goes out over this connection. */
+  lookAt(topic: string): void {
+    this.#client.subscribeAsync(topic, { qos: 0, nl: true }).catch(() => undefined);
+  }
+
   /** Resolves with the PUBACK's reason code. Rejects with a SyncError where it can not be sent, and when the connection ends. */
   async publish(message: Outgoing): Promise<number> {
     if (this.#isEnded) throw new SyncError("SYNC_LINK_DOWN");

@@ -3,11 +3,12 @@ import { usualBackoff } from "./backoff.ts";
 import { usualPatience } from "./client-options.ts";
 import { dialWithin, type Line, readFiles } from "./dial.ts";
 import { SyncError } from "./errors.ts";
+import { Identity } from "./identity.ts";
 import { type ClientEnd, LinkClient } from "./link-client.ts";
 import type { LinkDeps, LinkOptions, LinkState } from "./link-types.ts";
 import { wireVersion } from "./messages.ts";
 import { type LinkMemory, nextStep, noMemory, UNDISPUTED_MS } from "./next-step.ts";
-import { networkReason, publishReason, type Reason, reasonOf } from "./reasons.ts";
+import { type KnownReason, networkReason, publishReason, type Reason, reasonOf } from "./reasons.ts";
 import type { Outgoing } from "./send-queue.ts";
 import { gatewayTopics } from "./topics.ts";
 
@@ -40,6 +41,7 @@ export class Link {
   #reason: Reason | undefined;
   #nextAttemptAtMs: number | undefined;
   #memory: LinkMemory = noMemory;
+  readonly #identity = new Identity(() => this.onIdentityConflict());
   #attempts = 0;
   #isUp = false;
   #isProven = false;
@@ -109,7 +111,7 @@ export class Link {
       ...{ nextAttemptAtMs: this.#nextAttemptAtMs, attempts: this.#attempts, rttMs: traffic?.roundTripMs },
       bytesSent: this.#before.sent + (traffic?.sent ?? 0),
       bytesReceived: this.#before.received + (traffic?.received ?? 0),
-      identityConflict: this.#memory.takeovers > 0 && this.#upForMs() < UNDISPUTED_MS,
+      identityConflict: (this.#identity.isDisputed || this.#memory.takeovers > 0) && this.#upForMs() < UNDISPUTED_MS,
     };
   }
 
@@ -153,7 +155,10 @@ export class Link {
       },
       {
         opened: () => void this.#opened(),
-        received: (from, bytes, isRetained) => this.onMessage(from, bytes, isRetained),
+        received: (from, bytes, isRetained) => {
+          if (from === topic) this.#identity.heard(bytes);
+          else this.onMessage(from, bytes, isRetained);
+        },
         ended: (end) => this.#ended(end),
       },
     );
@@ -162,7 +167,10 @@ export class Link {
   async #opened(): Promise<void> {
     const client = this.#client;
     if (client === undefined) return;
+    this.#identity.connected(this.#session);
     try {
+      // First, so that what is kept comes before this link's own word replaces it.
+      client.lookAt(this.#stateTopic);
       await client.subscribe(this.#options.subscriptions);
     } catch {
       // Then it has ended, and told why.
@@ -194,16 +202,16 @@ export class Link {
   #plan(end: ClientEnd, upForMs: number, largestBytes: number | undefined): void {
     const { random, log } = this.#deps;
     const { brokers, backoff = usualBackoff } = this.#options;
-    const reason = end.kind === "reason" ? reasonOf(end.code) : networkReason(end.code);
+    const reason = this.#reasonOf(end, upForMs);
     const serverReference = end.kind === "reason" ? end.serverReference : undefined;
     const how = { reason, upForMs, isProven: this.#isProven, serverReference, largestBytes };
     const { code, name, words, advice } = reason;
     this.#reason = { code, name, words: end.message === "" ? words : `${words}: ${end.message}`, advice };
     const bus = this.#url();
-    const before = this.#memory.takeovers;
     const { memory, delayMs } = nextStep(this.#memory, how, brokers, random(), backoff);
     this.#memory = memory;
     this.#isProven = false;
+    if (memory.takeovers === 0) this.#identity.settled();
     if (memory.failures <= 3 || memory.failures % 20 === 0)
       log.warn(
         {
@@ -216,7 +224,13 @@ export class Link {
         "no connection to the fleet",
       );
     this.#wait(delayMs);
-    if (reason.failure === "takenOver" && (before === 0 || memory.takeovers === 1)) this.onIdentityConflict();
+    if (reason.failure === "takenOver") this.#identity.takenOver();
+  }
+
+  #reasonOf(end: ClientEnd, upForMs: number): KnownReason & { readonly code: string | undefined } {
+    if (end.kind === "reason") return reasonOf(end.code);
+    const isTakenOver = this.#identity.isDisputed && upForMs > 0 && upForMs < UNDISPUTED_MS;
+    return networkReason(isTakenOver ? "DISPUTED" : end.code);
   }
 
   #wait(delayMs: number): void {

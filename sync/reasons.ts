@@ -19,6 +19,7 @@ export interface KnownReason extends Omit<Reason, "code"> {
 }
 
 const WAIT = "Nothing: it is tried again.";
+const TWO = "Find the other one: a copy of this gateway's disk? Give each gateway a name and a certificate of its own.";
 const CREDENTIALS = "Check certificate, user and password, and whether the fleet has revoked them.";
 
 /** Every reason of MQTT 5 with which a broker refuses (CONNACK) or ends (DISCONNECT) a connection: 3.2.2.2 and 3.14.2.1. */
@@ -49,7 +50,7 @@ export const knownReasons: Readonly<Record<number, KnownReason>> = {
   142: {
     ...usual("Session taken over", "another client connected with this gateway's name"),
     failure: "takenOver",
-    advice: "Find the other one: a copy of this gateway's disk? Give each gateway a name and a certificate of its own.",
+    advice: TWO,
   },
   143: refused("Topic Filter invalid", "the broker does not take what we subscribe to", "Look at the broker's limits."),
   144: refused(
@@ -175,6 +176,14 @@ export const networkReasons: Readonly<Record<string, KnownReason>> = {
   CLOSED: usual("closed", "the connection ended without a word", LINE),
   STALLED: usual("silence", "the broker answers no message, though it is there", "Look at the broker's log."),
   NO_SUBACK: usual("silence", "the broker answers no subscription, though it is there", "Look at the broker's log."),
+  DISPUTED: {
+    ...usual(
+      "Session taken over",
+      "another client has connected with this gateway's name, and the broker does not say so",
+    ),
+    failure: "takenOver",
+    advice: TWO,
+  },
   OVERSIZE: refused(
     "too large",
     "the broker sent a message that is larger than we take",

@@ -2,7 +2,10 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Server as TlsServer } from "node:tls";
 import mqttPacket, { type IPublishPacket, type Packet } from "mqtt-packet";
 
-/** What to do with each connection: refuse it with a CONNACK, take it and end it with a DISCONNECT, or just take it. */
+/**
+ * What to do with each connection: refuse it with a CONNACK, take it and end it with a DISCONNECT at its first message,
+ * or just take it.
+ */
 export type Script =
   | { readonly connack: number; readonly serverReference?: string }
   | { readonly disconnect: number; readonly serverReference?: string; readonly reasonString?: string }
@@ -46,7 +49,7 @@ const LARGE_BYTES = 1024;
 export async function wireBroker(
   script: (connection: number) => Script,
   options: WireOptions = {},
-  server: Server = createServer(),
+  server: Server = createServer({ noDelay: true }),
 ): Promise<WireBroker> {
   let [connects, most] = [0, 0];
   const packets: Packet[] = [];
@@ -66,6 +69,7 @@ export async function wireBroker(
       if ("raw" in state.todo) return socket.write(Buffer.from(state.todo.raw));
       if (packet.cmd === "publish" && packet.qos === 1) {
         most = Math.max(most, ++state.underWay);
+        if ("disconnect" in state.todo) return write(disconnect(state.todo));
         const ends = endAt(state.todo, packet, state.underWay, options);
         if (ends !== undefined) return write({ cmd: "disconnect", reasonCode: ends });
         // Later, so that others of the same moment are without an answer too.
@@ -124,7 +128,7 @@ function answersTo(packet: Packet, todo: Script, { properties = {} }: WireOption
   if (packet.cmd === "subscribe" && answers(todo, "subscribe")) {
     const granted = packet.subscriptions.map(() => 1);
     const suback: Packet = { cmd: "suback", messageId: packet.messageId ?? 0, granted };
-    return "disconnect" in todo ? [suback, disconnect(todo)] : [suback];
+    return [suback];
   }
   return packet.cmd === "pingreq" && answers(todo, "pingreq") ? [{ cmd: "pingresp" }] : [];
 }

@@ -63,7 +63,7 @@ describe("a broker's reason", () => {
     "%s in a DISCONNECT does what the page says",
     async (hex, code) => {
       const what = await seen({ disconnect: code });
-      expect(what).toMatchObject({ state: "waiting", ups: what.downs });
+      expect(what).toMatchObject({ state: "waiting", ups: 1, downs: 1 });
       expect(what.reason).toMatchObject({ code: hex, name: knownReasons[code]?.name });
       expect([what.identityConflict, what.conflicts]).toEqual(code === 0x8e ? [true, 1] : [false, 0]);
       const row = page.split("\n").find((line) => line.startsWith(`| ${hex} |`)) ?? "";
