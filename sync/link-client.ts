@@ -2,7 +2,7 @@ import { connect, type IConnackPacket, type IPublishPacket, MqttClient, type Pac
 import { type ClientOptions, clientOptions, MOST_PACKET_BYTES, RECEIVE_MAXIMUM } from "./client-options.ts";
 import type { Line } from "./dial.ts";
 import { SyncError } from "./errors.ts";
-import { type Outgoing, SendQueue } from "./send-queue.ts";
+import { type Outgoing, packetSize, SendQueue } from "./send-queue.ts";
 
 /** How a connection ended: with the broker's reason code, or with the code of an error on the way. */
 export type ClientEnd =
@@ -26,8 +26,6 @@ const FIRST_REASON = 0x80;
 /** A broker of before MQTT 5 answers with a code of its own time: its nearest of today's. */
 const OLD_REASONS: Readonly<Record<number, number>> = { 1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87 };
 const MOST_WAITING = 100;
-/** Fixed header, lengths, packet identifier, expiry, at most. */
-const HEADER_BYTES = 24;
 const DISCONNECT = Buffer.from([0xe0, 0]);
 
 /** One connection to one broker: made, used, thrown away. What the library would do by itself afterwards is left out. */
@@ -94,6 +92,16 @@ export class LinkClient {
     return 0;
   }
 
+  /** As `publish`, for one whose fate nobody waits for longer than this. */
+  async lastWord(message: Outgoing, withinMs: number): Promise<void> {
+    let late: NodeJS.Timeout | undefined;
+    const passed = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, withinMs);
+    });
+    await Promise.race([this.publish(message).catch(() => undefined), passed]);
+    clearTimeout(late);
+  }
+
   get limits(): { readonly packetBytes: number; readonly underWay: number } {
     const { maximumPacketSize, receiveMaximum } = this.#client.serverProperties ?? {};
     const found = this.#options.packetBytes ?? MOST_PACKET_BYTES;
@@ -105,7 +113,7 @@ export class LinkClient {
 
   /** The largest packet that has no answer yet, about; undefined: none waits for one. */
   get largestBytes(): number | undefined {
-    return this.#queue.underWay === 0 ? undefined : this.#queue.largest + HEADER_BYTES;
+    return this.#queue.largest;
   }
 
   get traffic(): { readonly sent: number; readonly received: number; readonly roundTripMs: number | undefined } {
@@ -216,14 +224,6 @@ export class LinkClient {
             this.#options.patience.acknowledgementMs,
           ).unref();
   }
-}
-
-function packetSize({ topic, payload }: Outgoing): number {
-  return (
-    Buffer.byteLength(topic) +
-    (typeof payload === "string" ? Buffer.byteLength(payload) : payload.length) +
-    HEADER_BYTES
-  );
 }
 
 function connackCode({ reasonCode, returnCode }: IConnackPacket): number {

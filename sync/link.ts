@@ -6,10 +6,10 @@ import { SyncError } from "./errors.ts";
 import { Identity } from "./identity.ts";
 import { type ClientEnd, LinkClient } from "./link-client.ts";
 import type { LinkDeps, LinkOptions, LinkState } from "./link-types.ts";
-import { wireVersion } from "./messages.ts";
 import { type LinkMemory, nextStep, noMemory, UNDISPUTED_MS } from "./next-step.ts";
 import { type KnownReason, networkReason, publishReason, type Reason, reasonOf } from "./reasons.ts";
 import type { Outgoing } from "./send-queue.ts";
+import { type StateDocument, stateDocument } from "./state-document.ts";
 import { gatewayTopics } from "./topics.ts";
 
 const FAREWELL_MS = 1000;
@@ -67,11 +67,9 @@ export class Link {
     const client = this.#client;
     // First, so that an end from now on plans no other connection.
     this.#turn("off");
+    this.#nextAttemptAtMs = undefined;
     if (client !== undefined && this.#isUp) {
-      const late = new AbortController();
-      const said = client.publish(this.#document("stopped")).catch(() => undefined);
-      await Promise.race([said, passed(FAREWELL_MS, late.signal)]);
-      late.abort();
+      await client.lastWord(this.#document("stopped"), FAREWELL_MS);
       await client.leave(LEAVE_MS);
     }
     client?.close();
@@ -249,17 +247,8 @@ export class Link {
     this.#state = state;
   }
 
-  #document(state: "ready" | "stopped" | "lost"): Outgoing & { readonly payload: string } {
+  #document(state: "ready" | "stopped" | "lost"): StateDocument {
     const { software } = this.#options;
-    const at = Math.floor(this.#deps.clock.wallMs());
-    const payload = JSON.stringify({ v: wireVersion, kind: "state", state, session: this.#session, software, at });
-    return { topic: this.#stateTopic, payload, qos: 1, retain: true };
+    return stateDocument(this.#stateTopic, { state, session: this.#session, software, at: this.#deps.clock.wallMs() });
   }
-}
-
-function passed(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => clearTimeout(timer));
-  });
 }

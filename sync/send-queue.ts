@@ -13,6 +13,18 @@ interface Waiting {
   readonly fail: (error: Error) => void;
 }
 
+/** Fixed header, lengths, packet identifier, expiry, at most. */
+const HEADER_BYTES = 24;
+
+/** At most so many bytes as a packet. */
+export function packetSize({ topic, payload }: Outgoing): number {
+  return (
+    Buffer.byteLength(topic) +
+    (typeof payload === "string" ? Buffer.byteLength(payload) : payload.length) +
+    HEADER_BYTES
+  );
+}
+
 /**
  * Messages of QoS 1 in their order, no more of them without an answer than the broker takes: one more, and it ends the
  * connection (MQTT 5, 4.9), and the next one in the same way. The client library does not look at it.
@@ -34,13 +46,10 @@ export class SendQueue {
     return this.#waiting.length + this.#sent.size;
   }
 
-  get underWay(): number {
-    return this.#sent.size;
-  }
-
-  /** The largest payload under way. */
-  get largest(): number {
-    return Math.max(0, ...[...this.#sent.values()].map(({ message }) => message.payload.length));
+  /** The largest packet under way, about; undefined: none is. */
+  get largest(): number | undefined {
+    const sizes = [...this.#sent.values()].map(({ message }) => packetSize(message));
+    return sizes.length === 0 ? undefined : Math.max(...sizes);
   }
 
   /** Resolves with the reason code of the answer. */

@@ -123,7 +123,7 @@ describeWithMosquitto("the link to a mosquitto", () => {
     expect(made.messages[0]).toEqual({ topic: topics.command, bytes: 4, isRetained: false });
   }, 40_000);
 
-  test("is seen as ready, and as stopped after an orderly end: no last will comes over it", async () => {
+  test("is seen as ready, and as stopped after an orderly end", async () => {
     const broker = await mosquitto();
     const { states } = await observer(broker);
     const made = await started([broker.url], { backoff: CAPPED });
@@ -131,10 +131,10 @@ describeWithMosquitto("the link to a mosquitto", () => {
     await made.link.stop();
     expect(await becomes(() => states().length === 2, 10_000)).toBe(true);
     expect(states()).toEqual(["ready", "stopped"]);
-    // A will of a connection that ended without a DISCONNECT is due when another one takes the name.
-    const next = await started([broker.url], { backoff: CAPPED });
-    expect(await becomes(() => states().length >= 3, 10_000)).toBe(true);
-    expect([next.sessions.length, ...states()]).toEqual([1, "ready", "stopped", "ready"]);
+    // Kept for whoever asks later.
+    const late = await observer(broker);
+    expect(await becomes(() => late.states().length > 0, 10_000)).toBe(true);
+    expect(late.states()).toEqual(["stopped"]);
   });
 
   test("finds another client with its name though the broker ends connections without a word", async () => {
