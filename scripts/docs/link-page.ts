@@ -94,7 +94,7 @@ function profiles(): string[] {
   return [
     "## AWS IoT Core",
     "",
-    "It speaks MQTT 5 and shared subscriptions; gateway and collector work with it as they are. Its limits are its own:",
+    "By its documentation it speaks MQTT 5 and shared subscriptions, which is all that gateway and collector need. Its limits:",
     "",
     "| limit | there | here |",
     "|:--|:--|:--|",
