@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { busSchema } from "./bus.ts";
 import { described, secret } from "./described.ts";
+import { fleetSchema } from "./fleet-link.ts";
 
 /** What a gateway may do, from the least to the most. */
 export const modes = ["observe", "dryRun", "approve", "auto"] as const;
@@ -229,6 +230,7 @@ export const gatewaySchema = z.strictObject({
       .optional(),
     "The server by which tools send mail.",
   ),
+  fleet: described(fleetSchema.optional(), "The fleet that this gateway belongs to; left out: none."),
   mode: described(
     z.enum(modes).optional(),
     "The most that this gateway may do, whatever people say. Without it `holdfast mode` decides, and a fresh gateway observes.",

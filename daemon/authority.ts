@@ -2,6 +2,7 @@ import type { GatewayConfig } from "../config/gateway.ts";
 import type { ToolConfig } from "../config/tools.ts";
 import { actVerbs } from "./api/act-verbs.ts";
 import type { Actions } from "./api/actions.ts";
+import { type AsPerson, personAsker } from "./api/as-person.ts";
 import { createClaims } from "./api/claims.ts";
 import type { Verb } from "./api/control-server.ts";
 import { createIdentify } from "./api/identify.ts";
@@ -11,7 +12,7 @@ import { createFirstLatch } from "./latch-file.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 import { Modes } from "./modes.ts";
-import { createPeople, type People } from "./people.ts";
+import { createPeople, type People, type Person } from "./people.ts";
 import { createPeopleRecords } from "./people-records.ts";
 import type { Store } from "./store/store.ts";
 
@@ -39,7 +40,9 @@ export interface Authority {
   readonly modes: Modes;
   readonly people: People;
   /** What commands may ask. A stop is over when `actions` has settled. */
-  verbs(actions: Actions): Readonly<Record<string, Verb>>;
+  /** The same for a person who is known already, by what they signed. */
+  verbsFor(actions: Actions, person: Person): Readonly<Record<string, Verb>>;
+  verbs(actions: Actions, more: (asPerson: AsPerson) => Readonly<Record<string, Verb>>): Readonly<Record<string, Verb>>;
 }
 
 export function createAuthority(deps: Deps, { gateway, agents, tools }: Options): Authority {
@@ -77,12 +80,18 @@ export function createAuthority(deps: Deps, { gateway, agents, tools }: Options)
     latch,
     modes,
     people,
-    verbs(actions) {
+    verbsFor: (actions, person) =>
+      actVerbs(
+        { identify: () => person, people, latch, modes, actions, refused: records.refused },
+        { agents, tools: lines },
+      ),
+    verbs(actions, more) {
       latch.settle = () => actions.settle();
       const identify = createIdentify(people, claims);
       const refused = records.refused;
       return {
         claim: (_parameters, _item, connection) => claims.claim(connection) ?? null,
+        ...more(personAsker(identify, refused)),
         ...actVerbs({ identify, people, latch, modes, actions, refused }, { agents, tools: lines }),
       };
     },

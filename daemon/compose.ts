@@ -7,7 +7,9 @@ import { Library } from "../models/library.ts";
 import { createActing } from "./act/create-acting.ts";
 import { actionsForPeople } from "./act/for-people.ts";
 import type { CommandBus } from "./act/tool.ts";
+import type { Actions } from "./api/actions.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
+import { fleetVerbs } from "./api/fleet-verbs.ts";
 import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
@@ -15,10 +17,12 @@ import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
 import { namedFiles } from "./bus/named-files.ts";
 import { openBus } from "./bus/open-bus.ts";
+import { gatewayName } from "./check-fleet.ts";
 import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { armCrashpoint } from "./crashpoint.ts";
 import { Door } from "./door.ts";
+import { FleetPart } from "./fleet/fleet-part.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
@@ -87,32 +91,21 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
   const { usesLastGood } = options;
-  const running = { latch, modes, acting, prepared, store, inference, runtime, bus, usesLastGood };
+  const running = { ...{ latch, modes, acting, prepared, store }, inference, runtime, bus, usesLastGood };
   const ready = new Ready(log, dataDirectory, running);
   const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
+  const fleet = createFleet(options, { clock, store, reader, newId }, authority, () => people);
   const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
-  const verbs = authority.verbs(people);
+  const verbs = authority.verbs(people, (asPerson) => fleetVerbs({ reader, fleet }, asPerson));
   const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
   const library = new Library(join(dataDirectory, "models"), bundledModels());
   const first = firstGeneration(prepared, { store, clock, log, newId, library });
   return {
     parts: [
-      ...[
-        authority.first,
-        store,
-        latch,
-        modes,
-        first,
-        acting,
-        inference,
-        asking.queries,
-        runtime,
-        bus,
-        commands,
-        acting.recovery,
-      ],
-      ...[runtime.ownSources, reader, control, ready],
+      ...[authority.first, store, latch, modes, first, acting, inference],
+      ...[asking.queries, runtime, bus, commands, acting.recovery],
+      ...[runtime.ownSources, reader, ...(fleet === undefined ? [] : [fleet]), control, ready],
     ],
     status,
     prepared,
@@ -201,6 +194,33 @@ function createBus({ loaded, dataDirectory, environment, log }: ComposeOptions, 
     log: log.child({ part: "bus" }),
     clock,
   });
+}
+
+interface Linking {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly reader: Reader;
+  readonly newId: (wallMs: number) => string;
+}
+
+/** The way to the fleet; undefined: there is none, and no connection is ever made. */
+function createFleet(
+  { loaded, environment, log, fail }: ComposeOptions,
+  deps: Linking,
+  { people, verbsFor }: Authority,
+  actions: () => Actions,
+): FleetPart | undefined {
+  const { fleet } = loaded.config.gateway;
+  if (fleet === undefined) return undefined;
+  const files = namedFiles({ environment, baseDirectory: loaded.baseDirectory });
+  return new FleetPart(
+    {
+      ...{ ...deps, log: log.child({ part: "fleet" }), random: Math.random, files, fail, people },
+      verbsFor: (person) => verbsFor(actions(), person),
+    },
+    fleet,
+    gatewayName(loaded),
+  );
 }
 
 interface Asking {

@@ -4,6 +4,7 @@ export const daemonErrors = {
   CONFIG_INVALID: "The configuration has mistakes.",
   ALREADY_RUNNING: "Another daemon uses this data directory.",
   NOT_RUNNING: "No daemon answers for this data directory.",
+  NO_FLEET: "This gateway belongs to no fleet.",
   NO_ANSWER: "The daemon does not answer.",
   STOP_DEADLINE: "The daemon did not stop in time.",
   SOCKET_TAKEN: "The control socket is in use.",

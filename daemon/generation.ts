@@ -8,6 +8,7 @@ import { checkPrivacy, checkTools } from "./act/check-tools.ts";
 import type { ToolPlan } from "./act/tool-plan.ts";
 import { type AgentPlan, planAgent } from "./agent-plan.ts";
 import { type CompiledAgent, checkAgent } from "./check.ts";
+import { checkFleet } from "./check-fleet.ts";
 import { checkPeople } from "./check-people.ts";
 import type { Clock } from "./clock.ts";
 import { ConfigInvalid } from "./errors.ts";
@@ -113,6 +114,7 @@ export async function check(loaded: LoadedConfig, places: Places): Promise<Check
     if (config.enabled && compiled !== undefined) agents.push({ plan, compiled, model: model?.found, queries });
   }
   checkPeople(loaded, problems);
+  checkFleet(loaded, problems);
   const policy = checkPolicy(loaded, problems);
   const tools = checkTools(loaded, problems);
   if (problems.length > 0 || policy === undefined) return { problems, prepared: undefined };

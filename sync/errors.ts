@@ -1,6 +1,16 @@
 export const syncErrors = {
   SYNC_RECORD_INVALID: "The line is not a record of this kind.",
   SYNC_RECORD_UNKNOWN: "The line is a record of a kind that this version does not know.",
+  SYNC_MESSAGE_INVALID: "The message is not what this version of the wire says.",
+  SYNC_NOT_SIGNED: "The message carries no signature, and this gateway knows keys of its fleet.",
+  SYNC_SIGNATURE: "The signature is not one of a key of this gateway's fleet.",
+  SYNC_LINK_DOWN: "There is no connection to the fleet.",
+  SYNC_COMMAND: "The command is not done.",
+  SYNC_KEY: "This is no Ed25519 key.",
+  SYNC_NOT_FOR_US: "The message is for another gateway or fleet.",
+  SYNC_OTHER_SESSION: "The message answers an earlier connection.",
+  SYNC_ACKNOWLEDGED_UNSENT: "The fleet acknowledged what was never there.",
+  SYNC_BATCH_INVALID: "The batch is not what this version of the wire says.",
 } as const;
 
 export type SyncErrorCode = keyof typeof syncErrors;

@@ -20,6 +20,7 @@ export const recordKinds = {
   feedback: 14,
   profile: 15,
   proposal: 16,
+  clockSync: 17,
 } as const;
 
 export type RecordKind = keyof typeof recordKinds;

@@ -265,6 +265,18 @@ export const feedbackSchema = record("feedback", {
 });
 export const profileSchema = record("profile", { model: z.string(), from: wallMs, to: wallMs });
 
+/** What time it was elsewhere when this boot's clock showed `bootMs`. */
+export const clockSyncSchema = record("clockSync", {
+  bootId: z.string(),
+  bootMs: z.number(),
+  wallMs,
+  source: z.enum(["fleet", "system"]),
+  /** How far `wallMs` may be off. */
+  uncertaintyMs: z.number(),
+  trust: z.string().optional(),
+  at: wallMs,
+});
+
 /** The schema of each kind's body. */
 export const recordSchemas = {
   decision: decisionSchema,
@@ -283,6 +295,7 @@ export const recordSchemas = {
   feedback: feedbackSchema,
   profile: profileSchema,
   proposal: proposalSchema,
+  clockSync: clockSyncSchema,
 } as const satisfies Record<Kind, z.ZodType>;
 
 export type RecordKind = keyof typeof recordSchemas;

@@ -59,6 +59,8 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   reproduce: () => import("./reproduce.ts"),
   replay: () => import("./replay.ts"),
   audit: () => import("./audit.ts"),
+  outbox: () => import("./outbox.ts"),
+  link: () => import("./link.ts"),
   completion: () => import("./completion.ts"),
 };
 

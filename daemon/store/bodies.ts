@@ -1,7 +1,7 @@
 import type { ChainHead, Drop, EpochClose, EpochStart, Health, Rollup, StreamHead } from "../../sync/records.ts";
+import { type Signer, signedText } from "../../sync/signing.ts";
 import type { WriterStart } from "./messages.ts";
 import type { Opening } from "./opening.ts";
-import { type Signer, signedText } from "./signing.ts";
 import type { EndedMinute } from "./tables/tally.ts";
 
 // The lines that the store itself writes; their schemas are in sync/records.ts.

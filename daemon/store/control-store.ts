@@ -28,6 +28,7 @@ export class ControlStore {
       pointer: named.pointer,
       modes: Object.fromEntries(modes),
       meta: named,
+      inbox: this.#database.prepare("SELECT id FROM inbox ORDER BY n").pluck().all() as string[],
     };
   }
 
@@ -44,6 +45,12 @@ export class ControlStore {
         break;
       case "mode":
         this.#database.prepare("INSERT OR REPLACE INTO mode VALUES (?, ?)").run(change.scope, change.mode);
+        break;
+      case "inbox":
+        this.#database
+          .prepare("INSERT OR IGNORE INTO inbox (id, expiresAt) VALUES (?, ?)")
+          .run(change.id, change.expiresAt);
+        this.#database.prepare("DELETE FROM inbox WHERE n <= (SELECT max(n) FROM inbox) - ?").run(change.most);
         break;
       case "meta":
         this.#meta(change.name, change.value);

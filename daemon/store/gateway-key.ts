@@ -1,9 +1,9 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, renameSync, statSync } from "node:fs";
+import { keyId, type Signer, signerOf } from "../../sync/signing.ts";
 import { crashpoint } from "../crashpoint.ts";
 import { writeDurably } from "../durable-file.ts";
 import type { StoreFiles } from "./files.ts";
-import { keyId, type Signer, signerOf } from "./signing.ts";
 
 export interface OpenedKey {
   /** Undefined when there is no key and none could be written: the log goes on without signatures. */

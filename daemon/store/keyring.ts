@@ -1,9 +1,9 @@
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { keyId, type Signed } from "../../sync/signing.ts";
 import { StoreError } from "./errors.ts";
 import type { StoreFiles } from "./files.ts";
-import { keyId, type Signed } from "./signing.ts";
 
 /** unknown: by a key that is not among those that are at hand. */
 export type SignatureVerdict = "good" | "bad" | "unknown";

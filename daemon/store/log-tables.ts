@@ -1,10 +1,10 @@
 import { discontinuities, type RecordKind, recordKinds, type Stream } from "../../sync/kinds.ts";
 import type { Gap } from "../../sync/records.ts";
+import type { Signer } from "../../sync/signing.ts";
 import { createIds } from "../ids.ts";
 import { headsBody, rollupBody } from "./bodies.ts";
 import { Heads } from "./heads.ts";
 import type { Batch, Restored, RestoredActions } from "./messages.ts";
-import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { ActionTable, actionById, openActionsIn } from "./tables/action.ts";
 import { lastStartOf } from "./tables/epoch.ts";

@@ -51,6 +51,14 @@ export type Change =
   | { readonly kind: "limit"; readonly scope: string; readonly state: string | null }
   | { readonly kind: "pruneReadings"; readonly agent: number; readonly beforeMs: number }
   | { readonly kind: "gap"; readonly fromMs: number; readonly toMs: number; readonly reason: string }
+  /** What of a stream of a start the fleet has; `epoch` is its ordinal, `ranges` what lies beyond, as JSON. */
+  | {
+      readonly kind: "acknowledged";
+      readonly epoch: number;
+      readonly stream: number;
+      readonly contiguous: number;
+      readonly ranges: string;
+    }
   | { readonly kind: "meta"; readonly name: string; readonly value: string };
 
 /** What goes to the writer at once and becomes one transaction. Records are parallel arrays: cheap to clone. */
@@ -121,9 +129,13 @@ export interface ControlState {
   readonly pointer: string | undefined;
   readonly modes: Readonly<Record<string, string>>;
   readonly meta: Readonly<Record<string, string>>;
+  /** Ids of commands of the fleet that were taken in. */
+  readonly inbox: readonly string[];
 }
 
 export type ControlChange =
+  /** A command of the fleet; only the newest `most` are kept. */
+  | { readonly kind: "inbox"; readonly id: string; readonly expiresAt: number; readonly most: number }
   | { readonly kind: "generation"; readonly generation: Generation }
   | { readonly kind: "pointer"; readonly id: string }
   | { readonly kind: "mode"; readonly scope: string; readonly mode: string }

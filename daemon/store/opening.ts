@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
+import type { Signer } from "../../sync/signing.ts";
 import { ControlStore } from "./control-store.ts";
 import { startReason } from "./discontinuity.ts";
 import { StoreError } from "./errors.ts";
@@ -12,7 +13,6 @@ import type { WriterStart } from "./messages.ts";
 import { openRecords } from "./open-records.ts";
 import { type Position, readPosition } from "./position.ts";
 import { type Salvaged, salvage } from "./salvage.ts";
-import type { Signer } from "./signing.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { StreamHead } from "../../sync/records.ts";
+import { type Signed, type Signer, signedParts, signedText } from "../../sync/signing.ts";
 import { writeDurably } from "../durable-file.ts";
-import { type Signed, type Signer, signedParts, signedText } from "./signing.ts";
 
 /** Beside the database, in a file of its own: how far the log had come. A database that is behind it is an older one. */
 export interface Position {

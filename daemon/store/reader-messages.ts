@@ -1,10 +1,13 @@
+import type { Waiting } from "../../sync/outgoing.ts";
 import type { Gap } from "../../sync/records.ts";
+import type { BatchAsk, ReadBatch } from "../../sync/uplink-log.ts";
 import type { StoreFailure } from "./errors.ts";
 import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";
 import type { ActionFilter } from "./tables/action.ts";
+import type { Heads, Life, OutboxStream } from "./uplink-queries.ts";
 
-export const readerProtocol = 2;
+export const readerProtocol = 3;
 
 export interface ReaderStart {
   readonly protocol: number;
@@ -20,6 +23,11 @@ export interface Questions {
   totals: { ask: undefined; answer: Record<string, Record<string, number>> };
   counts: { ask: undefined; answer: Counts };
   actions: { ask: ActionFilter; answer: RestoredAction[] };
+  waiting: { ask: undefined; answer: Waiting[] };
+  life: { ask: undefined; answer: Life };
+  heads: { ask: undefined; answer: Heads };
+  batch: { ask: BatchAsk; answer: ReadBatch };
+  outbox: { ask: undefined; answer: OutboxStream[] };
   actionsOf: { ask: readonly string[]; answer: RestoredAction[] };
 }
 

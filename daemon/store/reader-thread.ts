@@ -1,10 +1,12 @@
 import { parentPort, workerData } from "node:worker_threads";
+import type { BatchAsk } from "../../sync/uplink-log.ts";
 import { StoreError, toFailure } from "./errors.ts";
 import { counts, epochs, gaps, type RecordFilter, recordById, recordPage, totals } from "./queries.ts";
 import { type FromReader, type Question, type ReaderStart, readerProtocol, type ToReader } from "./reader-messages.ts";
 import { recordsSchema } from "./schema.ts";
 import { openForReading, type ReadDatabase, translate } from "./sqlite-reader.ts";
 import { type ActionFilter, actionPage, actionsOfDecisions } from "./tables/action.ts";
+import { batchIn, headsIn, lifeIn, outboxIn, waitingIn } from "./uplink-queries.ts";
 
 /** Each question is one short query: between two of them nothing of the database is held. */
 const answers: Record<Question, (database: ReadDatabase, value: never) => unknown> = {
@@ -14,6 +16,11 @@ const answers: Record<Question, (database: ReadDatabase, value: never) => unknow
   gaps: (database) => gaps(database),
   totals: (database) => totals(database),
   counts: (database) => counts(database),
+  waiting: (database) => waitingIn(database),
+  life: (database) => lifeIn(database),
+  heads: (database) => headsIn(database),
+  batch: (database, ask: BatchAsk) => batchIn(database, ask),
+  outbox: (database) => outboxIn(database),
   actions: (database, filter: ActionFilter) => actionPage(database, filter),
   actionsOf: (database, ids: readonly string[]) => actionsOfDecisions(database, ids),
 };

@@ -1,11 +1,14 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import type { Waiting as WaitingRows } from "../../sync/outgoing.ts";
 import type { Gap } from "../../sync/records.ts";
+import type { BatchAsk, ReadBatch } from "../../sync/uplink-log.ts";
 import { fromFailure, StoreError } from "./errors.ts";
 import type { RestoredAction } from "./messages.ts";
 import type { Counts, EpochSummary, Page, RecordFilter, StoredRow } from "./queries.ts";
 import { type FromReader, type Question, type Questions, type ReaderStart, readerProtocol } from "./reader-messages.ts";
 import type { ActionFilter } from "./tables/action.ts";
+import type { Heads, Life, OutboxStream } from "./uplink-queries.ts";
 
 const IDLE_MS = 60_000;
 
@@ -49,6 +52,27 @@ export class Reader {
 
   byId(id: string): Promise<StoredRow | undefined> {
     return this.#ask("byId", id);
+  }
+
+  /** What of the log the fleet does not have. */
+  waiting(): Promise<WaitingRows[]> {
+    return this.#ask("waiting", undefined);
+  }
+
+  life(): Promise<Life> {
+    return this.#ask("life", undefined);
+  }
+
+  heads(): Promise<Heads> {
+    return this.#ask("heads", undefined);
+  }
+
+  batch(ask: BatchAsk): Promise<ReadBatch> {
+    return this.#ask("batch", ask);
+  }
+
+  outbox(): Promise<OutboxStream[]> {
+    return this.#ask("outbox", undefined);
   }
 
   epochs(): Promise<EpochSummary[]> {

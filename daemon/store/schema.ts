@@ -41,6 +41,12 @@ export const recordsSchema: Schema = {
         CREATE INDEX action_open ON action (id) WHERE open = 1;
         CREATE TABLE limitState (scope TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;`,
     },
+    {
+      to: 3,
+      sql: `
+        CREATE TABLE acknowledged (
+          epoch INT, stream INT, contiguous INT NOT NULL, ranges TEXT NOT NULL, PRIMARY KEY (epoch, stream)) WITHOUT ROWID;`,
+    },
   ],
 };
 
@@ -54,6 +60,10 @@ export const controlSchema: Schema = {
         CREATE TABLE generation (id TEXT PRIMARY KEY, origin TEXT NOT NULL, createdAt INT NOT NULL, files TEXT NOT NULL);
         CREATE TABLE mode (scope TEXT PRIMARY KEY, mode TEXT NOT NULL);
         CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);`,
+    },
+    {
+      to: 2,
+      sql: "CREATE TABLE inbox (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, expiresAt INT NOT NULL);",
     },
   ],
 };

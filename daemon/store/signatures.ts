@@ -1,8 +1,8 @@
+import { type Signed, signedParts } from "../../sync/signing.ts";
 import type { Finding } from "./damage.ts";
 import type { Keyring } from "./keyring.ts";
 import type { LogEpoch, LogRow } from "./log-source.ts";
 import type { Testimony } from "./position.ts";
-import { type Signed, signedParts } from "./signing.ts";
 
 /** What one key vouches for. */
 export interface SignedPart {

@@ -34,6 +34,8 @@ export interface StoreOptions extends WriterOptions {
 /** The main thread's side of the log: fills a batch, sends it to the writer thread, and tells when it is on disk. */
 export class Store {
   readonly name = "store";
+  /** Told after each commit; set by whoever sends the log on. */
+  onCommitted: () => void = () => undefined;
   readonly #clock: Clock;
   readonly #fail: (error: Error) => void;
   readonly #commitDelayMs: number;
@@ -305,6 +307,7 @@ export class Store {
     const isLarge = this.#open.records >= BATCH_RECORDS || this.#open.bytes >= BATCH_BYTES;
     if (this.#due || isLarge) this.#send(isLarge);
     for (const callback of done.callbacks) callback();
+    if (done.records > 0) this.onCommitted();
   }
 
   #gone(error: Error): void {

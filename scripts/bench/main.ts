@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { type ActFigures, measureAct } from "./act.ts";
 import { type ActPhase, type DecidePhase, isActPhase, judge, type Phase, phases, type Round } from "./bars.ts";
 import { IN_FLIGHT } from "./broker.ts";
+import { benchCollector } from "./collector.ts";
 import { measureRun, type RunFigures, type RunOptions } from "./measure.ts";
 import { type BenchModel, readModel } from "./model.ts";
 import { printProfiles } from "./profile.ts";
@@ -159,6 +160,14 @@ program
   .option("--model <folder>", "another model than the tests' autoencoder")
   .option("--out <folder>", "where soak.csv and soak.svg go", "docs/benchmarks")
   .action(runSoak);
+program
+  .command("collector")
+  .description("records a second from the broker into the fleet's database, beside a bare insert of the same rows")
+  .option("--rounds <n>", "interleaved rounds", "3")
+  .option("--records <n>", "records a round, a multiple of 1600", "80000")
+  .action(({ rounds, records }: { rounds: string; records: string }) =>
+    benchCollector({ rounds: Number(rounds), records: Number(records), say: (line) => console.log(line) }),
+  );
 program
   .command("profile")
   .description("what the CPU profiles of a folder say, most expensive first")

@@ -4,4 +4,4 @@ import { chmodSync, cpSync, existsSync } from "node:fs";
 for (const folder of ["models/bundled", "config/examples"]) {
   if (existsSync(folder)) cpSync(folder, `dist/${folder}`, { recursive: true, force: true, preserveTimestamps: true });
 }
-if (existsSync("dist/daemon/main.js")) chmodSync("dist/daemon/main.js", 0o755);
+for (const program of ["dist/daemon/main.js", "dist/fleet/main.js"]) if (existsSync(program)) chmodSync(program, 0o755);

@@ -3,6 +3,7 @@ import { busErrors } from "../../daemon/bus/errors.ts";
 import { daemonErrors } from "../../daemon/errors.ts";
 import { sourceErrors } from "../../daemon/sources/errors.ts";
 import { storeErrors } from "../../daemon/store/errors.ts";
+import { fleetErrors } from "../../fleet/errors.ts";
 import { modelErrors } from "../../models/errors.ts";
 import { syncErrors } from "../../sync/errors.ts";
 
@@ -17,6 +18,7 @@ export const errorSections: readonly Section[] = [
   { title: "Configuration", file: "config/errors.ts", errors: configErrors },
   { title: "Models and inference hosts", file: "models/errors.ts", errors: modelErrors },
   { title: "Gateway and fleet", file: "sync/errors.ts", errors: syncErrors },
+  { title: "The fleet's end", file: "fleet/errors.ts", errors: fleetErrors },
   { title: "Daemon and commands", file: "daemon/errors.ts", errors: daemonErrors },
   { title: "Bus", file: "daemon/bus/errors.ts", errors: busErrors },
   { title: "Sources", file: "daemon/sources/errors.ts", errors: sourceErrors },

@@ -43,7 +43,7 @@ describe("the documentation", () => {
     const page = readFileSync(join(root, "docs/errors.md"), "utf8");
     expect(page === render(), "docs/errors.md is not up to date: run `npm run docs`").toBe(true);
     const tables = repositoryFiles().filter((path) =>
-      /^(?:config|models|sync|daemon)\/(?:.+\/)?errors\.ts$/.test(path),
+      /^(?:config|models|sync|daemon|fleet)\/(?:.+\/)?errors\.ts$/.test(path),
     );
     expect(errorSections.map((section) => section.file).sort()).toEqual(tables.sort());
   });

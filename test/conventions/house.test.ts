@@ -5,7 +5,7 @@ import { read, repositoryFiles, root, type SourceFile, sources } from "./sources
 
 const FILE_LINES = 400;
 const README_LINES = 40;
-const LAYERS = ["config", "models", "sync", "daemon"];
+const LAYERS = ["config", "models", "sync", "daemon", "fleet"];
 
 function lineCount(text: string): number {
   return text.split("\n").length - (text.endsWith("\n") ? 1 : 0);

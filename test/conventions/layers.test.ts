@@ -7,7 +7,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   models: ["config", "models"],
   sync: ["config", "sync"],
   daemon: ["config", "models", "sync", "daemon"],
-  scripts: ["config", "models", "sync", "daemon", "scripts"],
+  fleet: ["config", "sync", "fleet"],
+  scripts: ["config", "models", "sync", "daemon", "fleet", "scripts"],
 };
 
 const files = sources(...Object.keys(MAY_IMPORT));

@@ -45,6 +45,7 @@ test("numbers of kinds stay what they were", () => {
     feedback: 14,
     profile: 15,
     proposal: 16,
+    clockSync: 17,
   });
   for (const [name, code] of Object.entries(recordKinds)) expect(kindName(code)).toBe(name);
   expect(kindName(99)).toBeUndefined();

@@ -13,6 +13,7 @@ export class StateTables {
   readonly #meta: Statement;
   readonly #limit: Statement;
   readonly #limitGone: Statement;
+  readonly #acknowledged: Statement;
 
   constructor(database: Database) {
     this.#agent = database.prepare("INSERT OR IGNORE INTO agent VALUES (?, ?)");
@@ -27,6 +28,7 @@ export class StateTables {
     this.#meta = database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)");
     this.#limit = database.prepare("INSERT OR REPLACE INTO limitState VALUES (?, ?)");
     this.#limitGone = database.prepare("DELETE FROM limitState WHERE scope = ?");
+    this.#acknowledged = database.prepare("INSERT OR REPLACE INTO acknowledged VALUES (?, ?, ?, ?)");
   }
 
   apply(change: Exclude<Change, { kind: "pruneReadings" }>): void {
@@ -48,6 +50,9 @@ export class StateTables {
       case "limit":
         if (change.state === null) this.#limitGone.run(change.scope);
         else this.#limit.run(change.scope, change.state);
+        break;
+      case "acknowledged":
+        this.#acknowledged.run(change.epoch, change.stream, change.contiguous, change.ranges);
         break;
       case "gap":
         this.addGap(change.fromMs, change.toMs, change.reason);

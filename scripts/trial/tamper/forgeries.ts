@@ -1,7 +1,7 @@
 import type Sqlite from "better-sqlite3";
-import { signedParts, signedText } from "../../../daemon/store/signing.ts";
 import { recordKinds } from "../../../sync/kinds.ts";
 import type { StreamHead } from "../../../sync/records.ts";
+import { signedParts, signedText } from "../../../sync/signing.ts";
 import { rechain } from "./rechain.ts";
 import { type Edit, hashOf, pick, type Random, rewrite, rowsOf, stranger, unsigned } from "./tools.ts";
 

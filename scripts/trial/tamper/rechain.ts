@@ -1,8 +1,8 @@
 import type Sqlite from "better-sqlite3";
 import { bodyHash, firstChain, nextChain, placesDigest } from "../../../daemon/store/heads.ts";
-import { type Signer, signedText } from "../../../daemon/store/signing.ts";
 import { recordKinds } from "../../../sync/kinds.ts";
 import type { StreamHead } from "../../../sync/records.ts";
+import { type Signer, signedText } from "../../../sync/signing.ts";
 import { stranger, unsigned } from "./tools.ts";
 
 /** What becomes of signatures: they stay though they do not fit, are left out, or are somebody else's. */

@@ -1,6 +1,6 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
 import type Sqlite from "better-sqlite3";
-import { type Signer, signerOf } from "../../../daemon/store/signing.ts";
+import { type Signer, signerOf } from "../../../sync/signing.ts";
 
 export type Random = () => number;
 

@@ -7,8 +7,8 @@ import { ExternalCommandBus } from "../../../daemon/bus/command-external.ts";
 import { ExternalBus } from "../../../daemon/bus/external-bus.ts";
 import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
+import { certificatesIn } from "../../../scripts/fleet/certificates.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
-import { certificatesIn } from "../../support/certificates.ts";
 import { command, never, yes } from "../../support/commands.ts";
 import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
 

@@ -5,8 +5,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { toolSchema } from "../../../../config/tools.ts";
 import { createWebhookTool, type WebhookConfig } from "../../../../daemon/act/tools/webhook.ts";
 import { namedFiles } from "../../../../daemon/bus/named-files.ts";
+import { certificatesIn } from "../../../../scripts/fleet/certificates.ts";
 import { until } from "../../../support/bus.ts";
-import { certificatesIn } from "../../../support/certificates.ts";
 import { countingGate, send } from "../../../support/tool-call.ts";
 import { closeServers, tcpServer, webServer } from "../../../support/web-server.ts";
 

@@ -8,8 +8,8 @@ import { gatewaySchema } from "../../../../config/gateway.ts";
 import { toolSchema } from "../../../../config/tools.ts";
 import { createNotifyTool, type NotifyConfig } from "../../../../daemon/act/tools/notify.ts";
 import { namedFiles } from "../../../../daemon/bus/named-files.ts";
+import { certificatesIn } from "../../../../scripts/fleet/certificates.ts";
 import { recordingLog, until } from "../../../support/bus.ts";
-import { certificatesIn } from "../../../support/certificates.ts";
 import { aCall, countingGate, send } from "../../../support/tool-call.ts";
 import { closeServers, tcpServer } from "../../../support/web-server.ts";
 

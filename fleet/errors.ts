@@ -1,0 +1,41 @@
+import type { Problem } from "../config/problems.ts";
+
+export const fleetErrors = {
+  FLEET_CONFIG: "The fleet's configuration has mistakes.",
+  FLEET_DATABASE: "The fleet's database can not be used.",
+  FLEET_DATABASE_NEWER: "The fleet's database is of a newer version.",
+  FLEET_KEY: "The collector's key can not be used.",
+  FLEET_BUSY: "The database folder is in use by a collector that does not answer.",
+  FLEET_IMPORT: "The folder holds no export of this fleet.",
+} as const;
+
+export type FleetErrorCode = keyof typeof fleetErrors;
+
+/** An error of the fleet's end; `code` is what callers branch on. */
+export class FleetError extends Error {
+  override readonly name = "FleetError";
+  readonly code: FleetErrorCode;
+  readonly detail: Readonly<Record<string, unknown>>;
+  readonly hint: string | undefined;
+
+  constructor(
+    code: FleetErrorCode,
+    detail: Readonly<Record<string, unknown>> = {},
+    options: { cause?: unknown; hint?: string } = {},
+  ) {
+    super(fleetErrors[code], options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.detail = detail;
+    this.hint = options.hint;
+  }
+}
+
+/** Mistakes in the fleet's file, each with its place. */
+export class FleetConfigInvalid extends FleetError {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super("FLEET_CONFIG", {});
+    this.problems = problems;
+  }
+}

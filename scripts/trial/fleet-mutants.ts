@@ -1,0 +1,43 @@
+import { type Mutant, mutantTrial } from "./mutants.ts";
+
+const ROUNDS = 40;
+
+const mutants: readonly Mutant[] = [
+  {
+    name: "what is acknowledged is not always committed",
+    file: "fleet/postgres.js",
+    text: 'await client.query("COMMIT")',
+    instead: 'await client.query(Math.random() < 0.02 ? "ROLLBACK" : "COMMIT")',
+    faults: ["lineCut", "collectorKilled"],
+    oracle: "forgotten",
+  },
+  {
+    name: "what was under way when the connection broke counts as delivered",
+    file: "sync/uplink.js",
+    text: "for (const one of this.#flights.abandon())\n            this.#giveBack(one);",
+    instead:
+      "for (const { next, lo, hi } of this.#flights.abandon()) { this.#outgoing.settled(next.epoch, next.stream, lo, hi); this.#keep(this.#outgoing.position(next.epoch, next.stream)); }",
+    faults: ["lineCut", "brokerKilled", "collectorKilled"],
+    oracle: "forgotten",
+  },
+  {
+    name: "a place is not unique",
+    file: "fleet/schema.js",
+    text: "body text NOT NULL,\n    PRIMARY KEY (gateway, epoch, stream, seq));\n  CREATE INDEX record_received",
+    instead: "body text NOT NULL);\n  CREATE INDEX record_received",
+    faults: ["diesAfterCommit", "lineCut"],
+    oracle: "twice",
+  },
+  {
+    name: "another record is stored than the one that was sent",
+    file: "fleet/storing.js",
+    text: 'records.map((one) => one.hash.toString("hex")),\n        records.map((one) => one.body),',
+    instead:
+      'records.map((one) => (one.seq % 997 === 0 ? "00".repeat(16) : one.hash.toString("hex"))),\n        records.map((one) => one.body),',
+    faults: ["lineCut"],
+    oracle: "changed",
+  },
+];
+
+/** The way to the fleet without one of its guards. */
+export const trial = mutantTrial("fleet", mutants, ROUNDS);

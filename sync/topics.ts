@@ -1,0 +1,59 @@
+/** A fleet's or a gateway's name: one level of a topic. Without dots, since some brokers take them for slashes. */
+export const TOPIC_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
+
+const ROOT = "holdfast/v1";
+
+/** What a gateway may publish below its own name, and what it listens to. Six levels at most: some brokers allow seven. */
+export interface GatewayTopics {
+  readonly hello: string;
+  /** Retained: what the fleet sees of the gateway; the last will is published here too. */
+  readonly state: string;
+  readonly acknowledgement: string;
+  readonly command: string;
+  readonly desired: string;
+  readonly backfill: string;
+  up(stream: string): string;
+  report(what: string): string;
+}
+
+export function gatewayTopics(fleet: string, gateway: string): GatewayTopics {
+  const base = `${ROOT}/${fleet}/${gateway}`;
+  return {
+    hello: `${base}/up/hello`,
+    state: `${base}/state`,
+    acknowledgement: `${base}/down/ack`,
+    command: `${base}/down/cmd`,
+    desired: `${base}/down/desired`,
+    backfill: `${base}/down/backfill`,
+    up: (stream) => `${base}/up/${stream}`,
+    report: (what) => `${base}/rep/${what}`,
+  };
+}
+
+/** What all collectors of a fleet listen to together: each message goes to one of them. */
+export function collectorFilters(fleet: string): readonly string[] {
+  const shared = `$share/collector/${ROOT}/${fleet}/+`;
+  return [`${shared}/up/+`, `${shared}/rep/+`];
+}
+
+/** Retained, so each collector hears it for itself. */
+export function stateFilter(fleet: string): string {
+  return `${ROOT}/${fleet}/+/state`;
+}
+
+export interface UpTopic {
+  readonly fleet: string;
+  readonly gateway: string;
+  readonly branch: "up" | "rep" | "state";
+  /** A stream, `hello`, or what is reported; empty for `state`. */
+  readonly what: string;
+}
+
+/** Takes a gateway's topic apart; undefined for one that is none. */
+export function upTopic(topic: string): UpTopic | undefined {
+  const [root, version, fleet = "", gateway = "", branch, what = "", ...more] = topic.split("/");
+  if (root !== "holdfast" || version !== "v1" || more.length > 0) return undefined;
+  if (!TOPIC_NAME.test(fleet) || !TOPIC_NAME.test(gateway)) return undefined;
+  if (branch === "state") return what === "" ? { fleet, gateway, branch, what } : undefined;
+  return (branch === "up" || branch === "rep") && what !== "" ? { fleet, gateway, branch, what } : undefined;
+}

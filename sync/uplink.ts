@@ -1,0 +1,396 @@
+import { readAnswer } from "./answers.ts";
+import { Budget, type BudgetLimits, type BudgetState } from "./budget.ts";
+import { SyncError } from "./errors.ts";
+import type { FleetKeys } from "./fleet-keys.ts";
+import { type Flight, Flights } from "./flights.ts";
+import {
+  type Acknowledgement,
+  type Backfill,
+  type ClockReading,
+  type Hello,
+  MOST_BATCH_BYTES,
+  type Position,
+  type Welcome,
+  wireVersion,
+} from "./messages.ts";
+import { type Next, Outgoing } from "./outgoing.ts";
+import { streamNames } from "./records.ts";
+import type { GatewayTopics } from "./topics.ts";
+import type { ReadBatch, UplinkLog } from "./uplink-log.ts";
+
+export interface UplinkLine {
+  /** Resolves with the broker's reason code (0: taken; 16: nobody listens). Rejects when the connection is gone. */
+  publish(message: {
+    topic: string;
+    payload: Uint8Array | string;
+    qos: 0 | 1;
+    expirySeconds?: number;
+  }): Promise<number>;
+  limits(): { readonly packetBytes: number; readonly underWay: number };
+  /** The fleet answered: the connection is good for more than a CONNACK. */
+  proven(): void;
+}
+
+export interface UplinkDeps {
+  readonly log: UplinkLog;
+  readonly line: UplinkLine;
+  readonly topics: GatewayTopics;
+  readonly keys: FleetKeys;
+  readonly clock: { read(): ClockReading; bootMs(): number; lifeMs(): number };
+  readonly random: () => number;
+  /** The fleet's clock when a message of it came, and how far it may be off. */
+  readonly heardTime: (nowMs: number, uncertaintyMs: number) => void;
+}
+
+export interface UplinkOptions {
+  readonly fleet: string;
+  readonly gateway: string;
+  readonly software: string;
+  readonly ackMode: "collector" | "puback";
+  readonly budget: BudgetLimits;
+  readonly budgetState?: BudgetState | undefined;
+}
+
+export type UplinkCondition = "down" | "greeting" | "sending" | "probing";
+
+const MOST_ROWS = 200;
+const TELLING_ROWS = 20;
+const TICK_MS = 100;
+const FIRST_ANSWER_MS = 3000;
+const PROBE_LEAST_MS = 30_000;
+const LATE_BEFORE_PROBING = 5;
+/** MQTT's own header, the topic's length and TLS, about. */
+const OVERHEAD_BYTES = 64;
+const NOBODY_LISTENS = 0x10;
+/** The store's own records come without a word: looked for so often. */
+const LOOK_MS = 5000;
+const FIRST_ROW_BYTES = 80;
+const MOST_HELLO_SPANS = 256;
+
+/**
+ * Sends the log to the fleet, a batch at a time, and forgets a record only when the fleet said that it is in its
+ * database. Everything is sent again until then: the fleet tells what it has already.
+ */
+export class Uplink {
+  readonly name = "uplink";
+  readonly #deps: UplinkDeps;
+  readonly #options: UplinkOptions;
+  readonly #outgoing = new Outgoing();
+  readonly #flights = new Flights();
+  readonly #budget: Budget;
+  #condition: UplinkCondition = "down";
+  #session = "";
+  #timer: NodeJS.Timeout | undefined;
+  #helloAtMs = 0;
+  #hellos = 0;
+  #late = 0;
+  #slowUntilMs = 0;
+  #rowBytes = FIRST_ROW_BYTES;
+  #isPumping = false;
+  #isWanted = false;
+  #hasNews = true;
+  #learnedMs = 0;
+  #refusals = 0;
+  readonly #sentBytes = [0, 0, 0, 0];
+
+  constructor(deps: UplinkDeps, options: UplinkOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#budget = new Budget(options.budget, deps.clock.lifeMs(), options.budgetState);
+  }
+
+  async start(): Promise<void> {
+    this.#outgoing.know(await this.#deps.log.waiting());
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
+    this.#timer.unref();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#condition = "down";
+  }
+
+  /** Records are on disk that were not before. */
+  wake(): void {
+    this.#hasNews = true;
+    this.#pump();
+  }
+
+  /** A connection is there; `session` is its name. */
+  up(session: string): void {
+    this.#session = session;
+    this.#outgoing.connected();
+    this.#hellos = 0;
+    this.#late = 0;
+    if (this.#options.ackMode === "puback") {
+      this.#condition = "sending";
+      this.#pump();
+      return;
+    }
+    this.#condition = "greeting";
+    this.#greet();
+  }
+
+  down(): void {
+    this.#condition = "down";
+    for (const one of this.#flights.abandon()) this.#giveBack(one);
+  }
+
+  /** A message on `down/ack` or `down/backfill`. Whatever it is, it deletes nothing. */
+  heard(payload: Uint8Array): void {
+    try {
+      const answer = readAnswer(payload, this.#deps.keys, this.#options);
+      if (answer.session !== this.#session) throw new SyncError("SYNC_OTHER_SESSION", { session: answer.session });
+      if (answer.kind === "ack") this.#acknowledged(answer);
+      else if (answer.kind === "welcome") this.#welcomed(answer);
+      else this.#asked(answer);
+    } catch (error) {
+      if (!(error instanceof SyncError)) throw error;
+      this.#refuse(error.code, error.detail);
+    }
+    this.#pump();
+  }
+
+  /**
+   * An acknowledgement that came as a file, so of no connection. Gives how many records less wait now. Throws SyncError
+   * where it is none of this gateway's fleet.
+   */
+  filed(payload: Uint8Array): number {
+    const before = this.#outgoing.backlogRows();
+    const ack = readAnswer(payload, this.#deps.keys, this.#options);
+    if (ack.kind !== "ack") throw new SyncError("SYNC_MESSAGE_INVALID", { reason: "it is no acknowledgement" });
+    this.#acknowledged(ack);
+    return before - this.#outgoing.backlogRows();
+  }
+
+  state() {
+    const { day: _day, ...budget } = this.#budget.state();
+    return {
+      condition: this.#condition,
+      backlogRows: this.#outgoing.backlogRows(),
+      underWay: this.#flights.size,
+      rowBytes: this.#rowBytes,
+      bytesPerSecond: Math.min(this.#flights.bytesPerSecond, this.#options.budget.bytesPerSecond ?? Number.MAX_VALUE),
+      roundTripMs: this.#flights.roundTripMs,
+      refused: this.#refusals,
+      /** Of each stream, with what was sent again, since the start. */
+      sentBytes: [...this.#sentBytes],
+      ...budget,
+    };
+  }
+
+  budgetState(): BudgetState {
+    return this.#budget.state();
+  }
+
+  positions(): readonly Position[] {
+    return this.#outgoing.spans().flatMap(({ epoch, stream }) => this.#outgoing.position(epoch, stream) ?? []);
+  }
+
+  #tick(): void {
+    const nowMs = this.#deps.clock.bootMs();
+    // People ask what waits while there is no link too.
+    if (this.#condition !== "sending" && nowMs - this.#learnedMs > LOOK_MS) void this.#learn();
+    if (this.#condition === "greeting" || this.#condition === "probing") {
+      if (nowMs >= this.#helloAtMs) this.#greet();
+      return;
+    }
+    if (this.#condition !== "sending") return;
+    if (nowMs - this.#learnedMs > LOOK_MS) this.#hasNews = true;
+    for (const one of this.#flights.overdue(nowMs)) this.#timedOut(one);
+    this.#pump();
+  }
+
+  #greet(): void {
+    const { clock, topics, line, random } = this.#deps;
+    const waits = this.#hellos < 4 ? FIRST_ANSWER_MS * 2 ** this.#hellos : PROBE_LEAST_MS * (1 + random());
+    this.#helloAtMs = clock.bootMs() + waits;
+    this.#hellos += 1;
+    void this.#hello().then((hello) =>
+      line.publish({ topic: topics.hello, payload: JSON.stringify(hello), qos: 1, expirySeconds: 60 }).catch(() => 0),
+    );
+  }
+
+  async #hello(): Promise<Hello> {
+    await this.#learn();
+    const { clock, log } = this.#deps;
+    const { epoch, ordinal } = await log.heads();
+    return {
+      ...{ v: wireVersion, kind: "hello", protocol: [wireVersion, wireVersion], session: this.#session },
+      ...{ software: this.#options.software, epoch, ordinal, clock: clock.read() },
+      waiting: this.#outgoing.spans().slice(0, MOST_HELLO_SPANS),
+    };
+  }
+
+  #welcomed(welcome: Welcome): void {
+    const { clock, heardTime, line } = this.#deps;
+    const tookMs = Math.max(0, clock.bootMs() - this.#helloSentMs());
+    heardTime(welcome.now, tookMs / 2);
+    const lows = new Map(this.#outgoing.spans().map((span) => [`${span.epoch}/${span.stream}`, span.lo]));
+    for (const position of welcome.positions) {
+      const lo = lows.get(`${position.epoch}/${position.stream}`);
+      if (lo !== undefined) this.#keep(position);
+    }
+    line.proven();
+    this.#late = 0;
+    if (this.#condition !== "down") this.#condition = "sending";
+  }
+
+  #helloSentMs(): number {
+    return this.#helloAtMs - FIRST_ANSWER_MS * 2 ** Math.max(0, Math.min(3, this.#hellos - 1));
+  }
+
+  #acknowledged(ack: Acknowledgement): void {
+    const nowMs = this.#deps.clock.bootMs();
+    if (ack.slowMs !== undefined) this.#slowUntilMs = nowMs + ack.slowMs;
+    const { epoch, stream, contiguous, ranges } = ack;
+    if (!this.#keep({ epoch, stream, contiguous, ranges })) {
+      this.#refuse("SYNC_ACKNOWLEDGED_UNSENT", { epoch, stream, contiguous });
+      return;
+    }
+    for (const { from, to, reason } of ack.refused ?? []) {
+      this.#deps.log.report("fleet refused records", {
+        epoch,
+        stream: streamNames[stream] ?? stream,
+        from,
+        to,
+        reason,
+      });
+      this.#outgoing.settled(epoch, stream, from, to);
+    }
+    const position = this.#outgoing.position(epoch, stream);
+    if (position !== undefined) this.#flights.arrive(position, nowMs);
+    this.#late = 0;
+    this.#deps.line.proven();
+  }
+
+  #keep(position: Position): boolean {
+    const ordinal = this.#outgoing.ordinalOf(position.epoch, position.stream);
+    if (ordinal === undefined || !this.#outgoing.acknowledged(position)) return false;
+    const kept = this.#outgoing.position(position.epoch, position.stream);
+    if (kept !== undefined) this.#deps.log.acknowledged(ordinal, kept);
+    return true;
+  }
+
+  /** The fleet misses these, though it said once that it had them, or they never came. */
+  #asked({ epoch, stream, ranges }: Backfill): void {
+    const ordinal = this.#outgoing.ordinalOf(epoch, stream);
+    if (ordinal === undefined) return;
+    for (const [from, to] of ranges) this.#outgoing.wanted(epoch, stream, from, to);
+  }
+
+  #timedOut(one: Flight): void {
+    this.#giveBack(one);
+    this.#late += 1;
+    if (this.#late < LATE_BEFORE_PROBING || this.#options.ackMode === "puback") return;
+    // The line is there and the fleet is not: no more than a question now and then, or the broker's queue fills.
+    this.#condition = "probing";
+    this.#hellos = 0;
+    this.#helloAtMs = 0;
+  }
+
+  #giveBack({ next, lo, hi }: Flight): void {
+    this.#outgoing.returned(next.epoch, next.ordinal, next.stream, lo, hi);
+  }
+
+  #pump(): void {
+    this.#isWanted = true;
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    void this.#run().finally(() => {
+      this.#isPumping = false;
+    });
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isWanted && this.#condition === "sending") {
+      this.#isWanted = false;
+      if (this.#hasNews) await this.#learn();
+      while (await this.#sendOne());
+    }
+  }
+
+  async #learn(): Promise<void> {
+    this.#hasNews = false;
+    const { epoch, ordinal, seqs } = await this.#deps.log.heads();
+    const nowMs = this.#deps.clock.bootMs();
+    this.#learnedMs = nowMs;
+    for (const [stream, hi] of seqs.entries()) this.#outgoing.grew(epoch, ordinal, stream, hi, nowMs);
+  }
+
+  /** Reads and sends the next batch. False when nothing is due or may leave now. */
+  async #sendOne(): Promise<boolean> {
+    const { clock, line, log } = this.#deps;
+    const nowMs = clock.bootMs();
+    const limits = line.limits();
+    if (this.#condition !== "sending" || nowMs < this.#slowUntilMs || !this.#flights.mayStart(limits.underWay))
+      return false;
+    const mostBytes = this.#flights.batchBytes(Math.min(MOST_BATCH_BYTES, limits.packetBytes - 2 * OVERHEAD_BYTES));
+    const isBroke = this.#flights.isFull || this.#budget.waitMs(1, mostBytes, clock.lifeMs()) > 0;
+    const next = this.#outgoing.next(nowMs, MOST_ROWS, isBroke);
+    if (next === undefined) return false;
+    const session = this.#session;
+    const { epoch, ordinal, stream, from, to, hist } = next;
+    const read = await log.batch({
+      ...{ ordinal, from, to, mostBytes },
+      header: {
+        ...{ v: wireVersion, kind: "batch", session, epoch, ordinal, stream, clock: clock.read() },
+        ...(hist ? { hist: true as const } : {}),
+      },
+    });
+    if (session !== this.#session || this.#condition !== "sending") return false;
+    if (read.kind === "gone") this.#outgoing.settled(epoch, stream, from, to);
+    else if (read.kind === "tooLarge") {
+      log.report("record too large for the fleet", {
+        epoch,
+        stream: streamNames[stream],
+        seq: read.seq,
+        bytes: read.bytes,
+      });
+      this.#outgoing.settled(epoch, stream, from, read.seq);
+    } else this.#send(next, read);
+    return true;
+  }
+
+  #send(next: Next, { payload, lo, hi, rows }: Extract<ReadBatch, { kind: "batch" }>): void {
+    const { clock, line, topics } = this.#deps;
+    const bytes = payload.byteLength + OVERHEAD_BYTES;
+    // What lies before the first row is not in the log any more.
+    if (lo > next.from) this.#outgoing.settled(next.epoch, next.stream, next.from, lo - 1);
+    const one = this.#flights.start(next, lo, hi, bytes, clock.bootMs());
+    this.#outgoing.took(next, lo, hi, bytes);
+    this.#budget.spent(bytes, clock.lifeMs());
+    this.#sentBytes[next.stream] = (this.#sentBytes[next.stream] ?? 0) + bytes;
+    // A few rows pack badly and say nothing of what many take.
+    if (rows >= TELLING_ROWS) this.#rowBytes = this.#rowBytes * 0.8 + (bytes / rows) * 0.2;
+    const topic = topics.up(streamNames[next.stream] ?? String(next.stream));
+    line.publish({ topic, payload, qos: 1, expirySeconds: 300 }).then(
+      (reason) => this.#published(one, reason),
+      () => {
+        // The connection is gone: `down` gives it back.
+      },
+    );
+  }
+
+  #published(one: Flight, reason: number): void {
+    if (this.#options.ackMode !== "puback" || !this.#flights.has(one)) return;
+    // Nobody listens: the broker has thrown it away.
+    if (reason === NOBODY_LISTENS || reason >= 0x80) return;
+    const { epoch, stream, ordinal } = one.next;
+    this.#outgoing.settled(epoch, stream, one.lo, one.hi);
+    const position = this.#outgoing.position(epoch, stream);
+    if (position !== undefined) this.#deps.log.acknowledged(ordinal, position);
+    this.#flights.land(one, this.#deps.clock.bootMs());
+    this.#deps.line.proven();
+    this.#pump();
+  }
+
+  #refuse(code: string, detail: Readonly<Record<string, unknown>>): void {
+    this.#refusals += 1;
+    // An answer that comes late, after a new connection, is nothing unusual.
+    if (code === "SYNC_OTHER_SESSION") return;
+    // Not each of a flood: 1, 10, 100 …
+    if (Number.isInteger(Math.log10(this.#refusals)))
+      this.#deps.log.report("message of the fleet refused", { code, ...detail, refused: this.#refusals });
+  }
+}
