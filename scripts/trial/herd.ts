@@ -9,6 +9,9 @@ import type { Trial } from "./trial.ts";
 
 const GATEWAYS = 1000;
 const RECORDS = 50;
+/** The uplink asks again after 3, 6, 12 and 24 s, then every 30 to 60 s. */
+const FIRST_ANSWER_MS = 3000;
+const LONGEST_ANSWER_MS = 45_000;
 const BROKER_AWAY_MS = 10_000;
 const SETTLE_MS = 300_000;
 
@@ -23,6 +26,7 @@ class Simulated {
   #acknowledged = 0;
   connectedAtMs: number[] = [];
   settledAtMs = 0;
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(name: string, brokerPort: number) {
     this.name = name;
@@ -62,12 +66,21 @@ class Simulated {
   }
 
   stop(): Promise<void> {
+    clearTimeout(this.#timer);
     return this.#link.stop();
   }
 
   #up(session: string): void {
     this.#session = session;
     this.connectedAtMs.push(performance.now());
+    this.#greet(session, FIRST_ANSWER_MS);
+  }
+
+  /** Again and again while nobody answers, as the uplink does. */
+  #greet(session: string, waitMs: number): void {
+    if (session !== this.#session || this.settledAtMs > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#greet(session, Math.min(LONGEST_ANSWER_MS, waitMs * 2)), waitMs);
     const span = { epoch: this.#epoch, ordinal: 1, stream: 1, lo: this.#acknowledged + 1, hi: this.#seq };
     const hello = {
       ...{
