@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { FleetServerConfig } from "../config/fleet-server.ts";
 import type { Database } from "./database.ts";
 import { FleetError } from "./errors.ts";
+import { lockFolder } from "./folder-lock.ts";
 import { migrate } from "./schema.ts";
 
 export interface FleetPlace {
@@ -25,10 +26,7 @@ export async function openDatabase(place: FleetPlace): Promise<Database> {
     if (folder === undefined) {
       const { openPostgres } = await import("./postgres.ts");
       database = openPostgres(place.config.database, passwordOf(place));
-    } else {
-      const { openPglite } = await import("./pglite.ts");
-      database = await openPglite(folder);
-    }
+    } else database = await openEmbedded(folder);
     await migrate(database);
     return database;
   } catch (cause) {
@@ -37,6 +35,19 @@ export async function openDatabase(place: FleetPlace): Promise<Database> {
     const where = folder ?? place.config.database.replace(/\/\/[^@/]*@/, "//");
     const hint = "Is the server there, and may this user make tables in the database?";
     throw new FleetError("FLEET_DATABASE", { database: where }, { cause, ...(folder === undefined ? { hint } : {}) });
+  }
+}
+
+/** The embedded database, for this process alone until it is closed. */
+async function openEmbedded(folder: string): Promise<Database> {
+  const lock = lockFolder(folder);
+  try {
+    const { openPglite } = await import("./pglite.ts");
+    const database = await openPglite(folder);
+    return { ...database, close: () => database.close().finally(lock.release) };
+  } catch (error) {
+    lock.release();
+    throw error;
   }
 }
 

@@ -14,7 +14,8 @@ export async function askServer(path: string): Promise<{ ask: Ask; close: () => 
   let text = "";
   socket.setEncoding("utf8");
   const gone = (): void => {
-    for (const one of waiting.splice(0)) one.reject(new FleetError("FLEET_BUSY", { socket: path }));
+    for (const one of waiting.splice(0))
+      one.reject(new FleetError("FLEET_BUSY", { socket: path, reason: "it ended without an answer" }));
   };
   socket.on("error", gone);
   socket.on("close", gone);

@@ -16,7 +16,8 @@ const PLACES: Readonly<Record<string, readonly string[]>> = {
     "sync/link-client.ts",
     "fleet/broker.ts",
   ],
-  "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts"],
+  // The fleet's end takes a folder as the daemon takes its data directory: by an exclusive transaction.
+  "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts", "fleet/folder-lock.ts"],
   "@bufbuild/cel": ["daemon/expressions.ts"],
   yaml: ["config/load.ts"],
   "node-cron": ["daemon/sources/schedule.ts"],
