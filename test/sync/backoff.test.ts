@@ -1,15 +1,15 @@
-import { assert, double, integer, property } from "fast-check";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { backoffMs, usualBackoff } from "../../sync/backoff.ts";
 
-const counts = integer({ min: 0, max: 1_000_000 });
-const randoms = double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
+const counts = fc.integer({ min: 0, max: 1_000_000 });
+const randoms = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 const { baseMs, capMs, refusedCapMs, takenOverMs } = usualBackoff;
 
 describe("the wait for the next try", () => {
   test("lies below a bound that doubles up to the cap", () => {
-    assert(
-      property(counts, randoms, (count, random) => {
+    fc.assert(
+      fc.property(counts, randoms, (count, random) => {
         const ms = backoffMs(count, "usual", random);
         expect(ms).toBeGreaterThanOrEqual(0);
         expect(ms).toBeLessThanOrEqual(Math.min(capMs, baseMs * 2 ** Math.min(count, 60)));
@@ -27,8 +27,8 @@ describe("the wait for the next try", () => {
   });
 
   test("is longer where we are refused, and never so short where another one has our name", () => {
-    assert(
-      property(counts, randoms, (count, random) => {
+    fc.assert(
+      fc.property(counts, randoms, (count, random) => {
         expect(backoffMs(count, "refused", random)).toBeLessThanOrEqual(refusedCapMs);
         const ms = backoffMs(count, "takenOver", random);
         expect(ms).toBeGreaterThanOrEqual(takenOverMs);
