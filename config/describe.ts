@@ -60,6 +60,12 @@ export function reference(): string {
     .trimEnd()}\n`;
 }
 
+/** All settings of a file that is short enough for one table. */
+export function shortReference(tree: SchemaNode): string {
+  const [table] = mapTables(tree, "", "");
+  return `${tableText(table?.rows ?? []).join("\n")}\n`;
+}
+
 /** A table that was there before under another title is named, not repeated. */
 function sectionText(table: Table, section: string, written: Map<string, string>): string[] {
   if (table.rows.length === 0) return [];

@@ -48,7 +48,10 @@ const WINDOWS_MS = [HOUR_MS, 24 * HOUR_MS, 30 * 24 * HOUR_MS, Number.MAX_SAFE_IN
 
 /** The newest decisions that fit, oldest of them first; or those after a place. */
 export async function decisions(query: Query, filter: DecisionFilter, nowMs: number): Promise<FoundDecision[]> {
-  if (filter.after !== undefined) return (await page(query, filter, filter.after.receivedUs / 1000, "ASC")).map(found);
+  if (filter.after !== undefined) {
+    const settledUs = await settled(query);
+    return (await page(query, filter, filter.after.receivedUs / 1000, "ASC", settledUs)).map(found);
+  }
   const until = filter.untilMs ?? nowMs + HOUR_MS;
   for (const windowMs of WINDOWS_MS) {
     const from = Math.max(filter.sinceMs ?? 0, until - windowMs, 0);
@@ -58,11 +61,25 @@ export async function decisions(query: Query, filter: DecisionFilter, nowMs: num
   return [];
 }
 
+/**
+ * Up to when nothing can come any more. A record has the time at which its transaction began: one that is still under
+ * way in another collector would come before what was shown already, and never be seen.
+ */
+async function settled(query: Query): Promise<number> {
+  const [row] = await query.query<{ us: number }>(
+    `SELECT (extract(epoch FROM coalesce(
+       (SELECT min(xact_start) FROM pg_stat_activity WHERE application_name = 'holdfast-fleet' AND pid <> pg_backend_pid()),
+       clock_timestamp())) * 1000000)::bigint AS us`,
+  );
+  return row?.us ?? 0;
+}
+
 async function page(
   query: Query,
   filter: DecisionFilter,
   fromMs: number,
   order: "ASC" | "DESC",
+  settledUs?: number,
 ): Promise<DecisionRow[]> {
   const values: unknown[] = [fromMs];
   const put = (value: unknown): string => `$${values.push(value)}`;
@@ -71,20 +88,23 @@ async function page(
   if (untilMs !== undefined) where.push(`r.received_at <= to_timestamp(${put(untilMs)} / 1000.0)`);
   if (gateway !== undefined) where.push(`g.name = ${put(gateway)}`);
   if (agent !== undefined) where.push(`r.agent = ${put(agent)}`);
-  if (key !== undefined) where.push(`r.body::jsonb ->> 'key' = ${put(key)}`);
+  if (key !== undefined) where.push(`record_json(r.body) ->> 'key' = ${put(key)}`);
   if (rule !== undefined)
-    where.push(`r.body::jsonb -> 'rules' @> ${put(JSON.stringify([{ id: rule, fired: true }]))}::jsonb`);
+    where.push(`record_json(r.body) -> 'rules' @> ${put(JSON.stringify([{ id: rule, fired: true }]))}::jsonb`);
   if (after !== undefined)
     where.push(
       `(${MICROSECONDS}, r.gateway, r.epoch, r.stream, r.seq) > (${put(after.receivedUs)}::bigint, ${put(after.gateway)}::int, decode(${put(after.epoch)}, 'hex'), ${put(after.stream)}::smallint, ${put(after.seq)}::bigint)`,
     );
-  const by = ["r.received_at", "r.gateway", "r.epoch", "r.stream", "r.seq"].map((column) => `${column} ${order}`);
+  if (settledUs !== undefined) where.push(`${MICROSECONDS} < ${put(settledUs)}::bigint`);
+  const by = ["received_at", "gateway", "epoch", "stream", "seq"];
+  const ordered = (of: string): string => by.map((column) => `${of}.${column} ${order}`).join(", ");
   return await query.query<DecisionRow>(
-    `SELECT g.name, r.gateway, encode(r.epoch, 'hex') AS epoch, r.stream, r.seq, ${MICROSECONDS} AS "receivedUs",
-            c.at_ms AS "correctedMs", c.quality, r.body
-     FROM record r JOIN gateway g ON g.id = r.gateway
-     CROSS JOIN LATERAL corrected_ms(r.gateway, r.epoch, r.boot_ms, r.at_ms) AS c
-     WHERE ${where.join(" AND ")} ORDER BY ${by.join(", ")} LIMIT ${put(filter.limit)}`,
+    `SELECT f.name, f.gateway, encode(f.epoch, 'hex') AS epoch, f.stream, f.seq, f."receivedUs", c.at_ms AS "correctedMs",
+            c.quality, f.body
+     FROM (SELECT g.name, r.gateway, r.epoch, r.stream, r.seq, r.received_at, r.boot_ms, r.at_ms, r.body, ${MICROSECONDS} AS "receivedUs"
+           FROM record r JOIN gateway g ON g.id = r.gateway
+           WHERE ${where.join(" AND ")} ORDER BY ${ordered("r")} LIMIT ${put(filter.limit)}) AS f
+     CROSS JOIN LATERAL corrected_ms(f.gateway, f.epoch, f.boot_ms, f.at_ms) AS c ORDER BY ${ordered("f")}`,
     values,
   );
 }
@@ -102,13 +122,17 @@ function found({
   quality,
   body,
 }: DecisionRow): FoundDecision {
-  // The gateway's own `receivedAt` is of the event, at the gateway.
-  const { receivedAt: eventReceivedAt, ...rest } = JSON.parse(body) as Record<string, unknown>;
-  const { body: shown } = redact({ ...rest, ...(eventReceivedAt === undefined ? {} : { eventReceivedAt }) });
   const correctedTime = correctedMs === null ? null : new Date(correctedMs).toISOString();
   const receivedAt = new Date(Math.floor(receivedUs / 1000)).toISOString();
   const added = { gateway: name, receivedAt, correctedTime, timeQuality: quality, epoch, stream, seq };
-  return { place: { receivedUs, gateway, epoch, stream, seq }, line: { ...shown, ...added } };
+  return { place: { receivedUs, gateway, epoch, stream, seq }, line: { ...shownOf(body), ...added } };
+}
+
+/** What may be shown of a decision. */
+function shownOf(text: string): Readonly<Record<string, unknown>> {
+  // The gateway's own `receivedAt` is of the event, at the gateway.
+  const { receivedAt: eventReceivedAt, ...rest } = JSON.parse(text) as Record<string, unknown>;
+  return redact({ ...rest, ...(eventReceivedAt === undefined ? {} : { eventReceivedAt }) }).body;
 }
 
 export interface GatewayLine {
@@ -132,18 +156,10 @@ export interface GatewayLine {
 
 export async function gateways(query: Query): Promise<GatewayLine[]> {
   return await query.query<GatewayLine>(`
-    SELECT g.name AS gateway, to_char(g.last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "lastSeenAt",
-      g.state, g.backlog, g.clock_offset_ms AS "clockOffsetMs", g.software, g.refused,
-      CASE WHEN g.day = (now() AT TIME ZONE 'UTC')::date THEN g.day_bytes ELSE 0 END AS "bytesToday",
-      (SELECT count(*) FROM epoch e WHERE e.gateway = g.id) AS epochs,
-      (SELECT coalesce(sum(x.to_seq - x.from_seq + 1), 0)::bigint FROM gaps x WHERE x.gateway = g.name) AS missing,
-      (SELECT coalesce(jsonb_object_agg(reason, n), '{}') FROM
-        (SELECT reason, sum(to_seq - from_seq + 1)::bigint AS n FROM drop_range d WHERE d.gateway = g.id GROUP BY reason) AS by_reason) AS dropped,
-      ((SELECT count(*) FROM (SELECT 1 FROM epoch e WHERE e.gateway = g.id AND previous IS NOT NULL GROUP BY previous HAVING count(*) > 1) AS twins)
-       + (SELECT count(*) FROM (SELECT 1 FROM epoch e WHERE e.gateway = g.id GROUP BY ordinal HAVING count(*) > 1) AS same))::bigint AS forks,
-      (SELECT count(*) FROM conflict c WHERE c.gateway = g.id) AS conflicts,
-      (SELECT count(*) FROM dead_letter l WHERE l.gateway = g.id) AS "deadLetters"
-    FROM gateway g ORDER BY g.name`);
+    SELECT gateway, to_char(last_seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "lastSeenAt", state, backlog,
+      missing, dropped, clock_offset_ms AS "clockOffsetMs", bytes_today AS "bytesToday", epochs, forks, conflicts,
+      dead_letters AS "deadLetters", refused, software
+    FROM gateways ORDER BY gateway`);
 }
 
 export interface GapLine {

@@ -1,22 +1,22 @@
 import { type DecodedBatch, decodeBatch } from "../sync/batch.ts";
 import { SyncError } from "../sync/errors.ts";
-import { type Hello, helloSchema, readMessage, stateSchema, streamOfTopic, wireVersion } from "../sync/messages.ts";
-import { type Signer, signedText } from "../sync/signing.ts";
-import { gatewayTopics, upTopic } from "../sync/topics.ts";
-import type { Database } from "./database.ts";
+import { helloSchema, MOST_BATCH_BYTES, readMessage, stateSchema, streamOfTopic } from "../sync/messages.ts";
+import { upTopic } from "../sync/topics.ts";
+import { type Database, isRefusal } from "./database.ts";
 import { type Incoming, incoming } from "./incoming.ts";
+import { type PatienceLog, pause, untilDone } from "./patience.ts";
+import { positionsOf } from "./positions.ts";
 import { keepHello, keepRefusal, keepState, keepTraffic, missingOf } from "./roll.ts";
-import { positionsOf, type StoredPosition, storeBatches } from "./storing.ts";
+import { type Stored, storeBatches } from "./storing.ts";
+import type { Said, Voice } from "./voice.ts";
+import { type Message, Waiting } from "./waiting.ts";
 
 export interface CollectorDeps {
   readonly database: Database;
-  readonly signer: Signer;
-  readonly publish: (message: { topic: string; payload: string; expirySeconds: number }) => void;
+  readonly voice: Voice;
+  readonly publish: (message: Said) => void;
   readonly nowMs: () => number;
-  readonly log: {
-    info(fields: object, message: string): void;
-    warn(fields: object, message: string): void;
-  };
+  readonly log: PatienceLog;
   /** Between the COMMIT and the acknowledgement; trials die here. */
   readonly committed?: (() => void) | undefined;
 }
@@ -38,21 +38,15 @@ export interface CollectorFigures {
   readonly transactions: number;
 }
 
-interface Message {
-  readonly gateway: string;
-  readonly what: string;
-  readonly payload: Uint8Array;
-}
+type Weighed = Incoming & { readonly bytes: number };
 
-/** Rows of one transaction, about. */
+/** One transaction, about: enough rows that a COMMIT costs little, and not more than memory likes of the largest batches. */
 const ROWS_AT_ONCE = 4000;
-/** Messages of one gateway that may wait: one that floods does not take the place of others. What is left out comes again. */
+const BYTES_AT_ONCE = 16_777_216;
+/** Messages of one gateway that may wait; its window is smaller. What is left out comes again. */
 const MOST_OF_ONE = 32;
-const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 10_000;
 const BUSY_MS = 1000;
 const VERY_BUSY_MS = 5000;
-const ACK_EXPIRY_SECONDS = 60;
 
 /**
  * Stores what gateways send and tells them so, in this order and never in another: what is not on disk is not
@@ -62,12 +56,10 @@ export class Collector {
   readonly name = "collector";
   readonly #deps: CollectorDeps;
   readonly #options: CollectorOptions;
-  readonly #queue: Message[] = [];
-  readonly #waitingOf = new Map<string, number>();
+  readonly #queue = new Waiting(MOST_OF_ONE);
   readonly #rooms: (() => void)[] = [];
+  readonly #stop = new AbortController();
   #figures = { records: 0, duplicates: 0, conflicts: 0, dead: 0, refused: 0, transactions: 0 };
-  #isRunning = false;
-  #isStopping = false;
   #wake: (() => void) | undefined;
   #done: Promise<void> = Promise.resolve();
 
@@ -77,88 +69,87 @@ export class Collector {
   }
 
   async start(): Promise<void> {
-    this.#isRunning = true;
     this.#done = this.#run();
   }
 
   /** Stores and acknowledges what is here already. */
   async stop(): Promise<void> {
-    this.#isStopping = true;
+    this.#stop.abort();
     this.#wake?.();
     await this.#done;
-    this.#isRunning = false;
   }
 
   figures(): CollectorFigures {
-    return { ...this.#figures, waiting: this.#queue.length };
+    return { ...this.#figures, waiting: this.#queue.size };
   }
 
   /** A message of a gateway. Resolves when there is room for the next one: until then the broker waits. */
   async heard(topic: string, payload: Uint8Array): Promise<void> {
     const to = upTopic(topic);
-    if (to === undefined || to.fleet !== this.#options.fleet) {
-      this.#figures.refused += 1;
+    const isOurs = to !== undefined && to.fleet === this.#options.fleet && to.branch !== "rep";
+    if (!isOurs || payload.byteLength > MOST_BATCH_BYTES) {
+      if (to?.branch !== "rep") this.#figures.refused += 1;
       return;
     }
-    const { gateway, branch } = to;
-    const what = branch === "up" ? to.what : branch;
-    const waiting = this.#waitingOf.get(gateway) ?? 0;
-    if (waiting >= MOST_OF_ONE || this.#isStopping) return;
-    this.#waitingOf.set(gateway, waiting + 1);
-    this.#queue.push({ gateway, what, payload });
+    if (this.#stop.signal.aborted) return;
+    this.#queue.add({ gateway: to.gateway, what: to.branch === "up" ? to.what : to.branch, payload });
     this.#wake?.();
-    if (this.#queue.length >= this.#options.queue) await new Promise<void>((resolve) => this.#rooms.push(resolve));
+    if (this.#queue.size >= this.#options.queue) await new Promise<void>((resolve) => this.#rooms.push(resolve));
   }
 
   async #run(): Promise<void> {
-    while (this.#isRunning && !(this.#isStopping && this.#queue.length === 0)) {
-      if (this.#queue.length === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+    const { signal } = this.#stop;
+    while (!(signal.aborted && this.#queue.size === 0)) {
+      if (this.#queue.size === 0) await new Promise<void>((resolve) => (this.#wake = resolve));
       this.#wake = undefined;
-      if (this.#options.gatherMs > 0 && !this.#isStopping) await sleep(this.#options.gatherMs);
-      await this.#handle(this.#take());
+      await pause(this.#options.gatherMs, signal);
+      await this.#storeAll(await this.#gather());
+      for (const room of this.#rooms.splice(0)) room();
     }
   }
 
-  /** Messages for one transaction, in the order in which they came. */
-  #take(): Message[] {
-    const taken: Message[] = [];
-    // A batch is a few hundred rows: how many exactly is known only when it is unpacked.
-    for (let rows = 0; rows < ROWS_AT_ONCE; rows += 200) {
-      const next = this.#queue.shift();
-      if (next === undefined) break;
-      this.#waitingOf.set(next.gateway, (this.#waitingOf.get(next.gateway) ?? 1) - 1);
-      taken.push(next);
-    }
-    for (const room of this.#rooms.splice(0)) room();
-    return taken;
-  }
-
-  async #handle(messages: readonly Message[]): Promise<void> {
-    const batches: (Incoming & { readonly bytes: number })[] = [];
-    for (const message of messages) {
+  /** Batches for one transaction. What is no batch is answered at once. */
+  async #gather(): Promise<Weighed[]> {
+    const batches: Weighed[] = [];
+    let [rows, bytes] = [0, 0];
+    while (rows < ROWS_AT_ONCE && bytes < BYTES_AT_ONCE) {
+      const message = this.#queue.take();
+      if (message === undefined) break;
       try {
-        if (message.what === "hello" || message.what === "state") await this.#handleWord(message);
-        else if (streamOfTopic.has(message.what))
-          batches.push({ ...incoming(message.gateway, this.#decoded(message)), bytes: message.payload.byteLength });
+        if (!streamOfTopic.has(message.what)) await this.#handleWord(message);
+        else {
+          const one = incoming(message.gateway, decoded(message));
+          batches.push({ ...one, bytes: message.payload.byteLength });
+          rows += one.batch.lines.length;
+          bytes += one.batch.lines.reduce((sum, line) => sum + line.bytes.byteLength, 0);
+        }
       } catch (error) {
-        if (!(error instanceof SyncError)) throw error;
-        await this.#refused(message, error);
+        await this.#refuse(message, error);
       }
     }
-    if (batches.length > 0) await this.#store(batches);
+    return batches;
   }
 
-  #decoded({ what, payload }: Message): DecodedBatch {
-    const batch = decodeBatch(payload);
-    if (batch.header.stream !== streamOfTopic.get(what))
-      throw new SyncError("SYNC_BATCH_INVALID", { reason: "it is of another stream than its topic" });
-    return batch;
+  async #storeAll(batches: readonly Weighed[]): Promise<void> {
+    if (batches.length === 0) return;
+    const { database, log } = this.#deps;
+    try {
+      const stored = await untilDone("store", () => storeBatches(database, batches), { log, over: this.#stop.signal });
+      // The database is away and this process is to stop: what is not acknowledged comes again.
+      if (stored === undefined) return this.#queue.clear();
+      this.#tell(stored, batches);
+      await keepTraffic(database, batches, this.#deps.nowMs()).catch(() => undefined);
+    } catch (error) {
+      const [one] = batches;
+      if (!isRefusal(error)) throw error;
+      // Which of them it is shows when each is by itself; the others must not wait for it.
+      if (batches.length > 1) for (const each of batches) await this.#storeAll([each]);
+      else if (one !== undefined) await this.#refuse({ gateway: one.gateway, what: "batch" }, error);
+    }
   }
 
-  async #store(batches: readonly (Incoming & { readonly bytes: number })[]): Promise<void> {
-    const { database, committed, nowMs } = this.#deps;
-    const stored = await this.#untilDone("store", () => storeBatches(database, batches));
-    if (stored === undefined) return;
+  #tell(stored: Stored, batches: readonly Weighed[]): void {
+    const { committed, voice, publish, log } = this.#deps;
     committed?.();
     const figures = this.#figures;
     figures.transactions += 1;
@@ -166,100 +157,60 @@ export class Collector {
     figures.duplicates += stored.duplicates;
     figures.conflicts += stored.conflicts;
     figures.dead += stored.dead;
+    for (const gateway of stored.forked) log.warn({ gateway }, "two starts of a gateway go on from the same one");
     const sessions = new Map<string, Set<string>>();
     for (const { gateway, batch } of batches) {
       const name = `${gateway}/${batch.header.epoch}/${batch.header.stream}`;
       sessions.set(name, (sessions.get(name) ?? new Set()).add(batch.header.session));
     }
+    const slowMs = this.#slowMs();
     for (const position of stored.positions)
       for (const session of sessions.get(`${position.gateway}/${position.epoch}/${position.stream}`) ?? [])
-        this.#acknowledge(position, session);
-    await keepTraffic(database, batches, nowMs()).catch(() => undefined);
-  }
-
-  #acknowledge(position: StoredPosition, session: string): void {
-    const { epoch, stream, contiguous, beyond, refused, gateway } = position;
-    const slowMs = this.#slowMs();
-    this.#say(gateway, session, {
-      ...{ kind: "ack", epoch, stream, contiguous, ranges: beyond.slice(0, 256) },
-      ...(refused.length === 0 ? {} : { refused: refused.slice(0, 256) }),
-      ...(slowMs === 0 ? {} : { slowMs }),
-    });
+        publish(voice.acknowledge(position, session, slowMs));
   }
 
   /** One who waits now does not add to what waits already. */
   #slowMs(): number {
-    const share = this.#queue.length / this.#options.queue;
+    const share = this.#queue.size / this.#options.queue;
     return share > 0.8 ? VERY_BUSY_MS : share > 0.5 ? BUSY_MS : 0;
   }
 
-  #say(gateway: string, session: string, message: object): void {
-    const { fleet } = this.#options;
-    const { signer, publish, nowMs } = this.#deps;
-    const { kind, ...rest } = message as { kind: string };
-    const head = { v: wireVersion, kind, fleet, gateway, session, now: Math.floor(nowMs()) };
-    const topics = gatewayTopics(fleet, gateway);
-    const topic = kind === "backfill" ? topics.backfill : topics.acknowledgement;
-    publish({ topic, payload: signedText({ ...head, ...rest }, signer), expirySeconds: ACK_EXPIRY_SECONDS });
-  }
-
   async #handleWord({ gateway, what, payload }: Message): Promise<void> {
-    const { database, nowMs } = this.#deps;
+    const { database, nowMs, voice, publish, log } = this.#deps;
+    const patient = { log, over: this.#stop.signal };
     if (what === "state") {
       const state = readMessage(stateSchema, payload);
-      await this.#untilDone("state", () => keepState(database, gateway, state, nowMs()));
-      return;
-    }
-    const hello = readMessage(helloSchema, payload);
-    const positions = await this.#untilDone("hello", async () => {
-      await keepHello(database, gateway, hello, nowMs());
-      return await positionsOf(database, gateway, hello.waiting);
-    });
-    if (positions === undefined) return;
-    const told = positions.map(({ epoch, stream, contiguous, beyond }) => ({
-      epoch,
-      stream,
-      contiguous,
-      ranges: beyond.slice(0, 256),
-    }));
-    this.#say(gateway, hello.session, { kind: "welcome", protocol: wireVersion, positions: told });
-    await this.#askForMissing(gateway, hello);
+      await untilDone("state", () => keepState(database, gateway, state, nowMs()), patient);
+    } else if (what === "hello") {
+      const hello = readMessage(helloSchema, payload);
+      const answer = async () => {
+        await keepHello(database, gateway, hello, nowMs());
+        const positions = await positionsOf(database, gateway, hello.waiting);
+        return { positions, missing: await missingOf(database, gateway, hello.waiting) };
+      };
+      const known = await untilDone("hello", answer, patient);
+      if (known === undefined) return this.#queue.clear();
+      publish(voice.welcome(gateway, hello.session, known.positions));
+      // What chain heads and starts tell of and never came, and the gateway does not say that it waits.
+      for (const missing of known.missing) publish(voice.backfill(gateway, hello.session, missing));
+    } else throw new SyncError("SYNC_MESSAGE_INVALID", { reason: "there is no such topic" });
   }
 
-  /** What chain heads and starts tell of and never came, and the gateway does not say that it waits. */
-  async #askForMissing(gateway: string, hello: Hello): Promise<void> {
-    const missing = await this.#untilDone("missing", () => missingOf(this.#deps.database, gateway, hello.waiting));
-    for (const { epoch, stream, ranges } of missing ?? [])
-      this.#say(gateway, hello.session, { kind: "backfill", epoch, stream, ranges });
-  }
-
-  async #refused({ gateway, what, payload }: Message, error: SyncError): Promise<void> {
+  /** Counted and told, and no more: whatever it is, the messages of others are next. */
+  async #refuse({ gateway, what }: Pick<Message, "gateway" | "what">, error: unknown): Promise<void> {
     this.#figures.refused += 1;
-    const reason = String(error.detail["reason"] ?? error.code);
+    const { code, detail, message } = error as { code?: string; detail?: { reason?: unknown }; message?: string };
+    const reason = String(detail?.reason ?? message ?? code);
+    // A flood of them is told ever more rarely.
     if (Number.isInteger(Math.log2(this.#figures.refused)))
-      this.#deps.log.warn(
-        { gateway, topic: what, bytes: payload.byteLength, code: error.code, reason },
-        "message refused",
-      );
+      this.#deps.log.warn({ gateway, topic: what, code, reason }, "message refused");
     await keepRefusal(this.#deps.database, gateway, `${what}: ${reason}`).catch(() => undefined);
-  }
-
-  /** Again and again while the database is away; undefined when the collector is to stop meanwhile. */
-  async #untilDone<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
-    for (let tries = 0; ; tries++) {
-      try {
-        const done = await work();
-        if (tries > 0) this.#deps.log.info({ what, tries }, "the database answers again");
-        return done;
-      } catch (err) {
-        if (tries % 20 === 0) this.#deps.log.warn({ what, tries, err }, "the database does not take it");
-        if (this.#isStopping) return undefined;
-        await sleep(Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(tries, 8)));
-      }
-    }
   }
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function decoded({ what, payload }: Message): DecodedBatch {
+  const batch = decodeBatch(payload);
+  if (batch.header.stream !== streamOfTopic.get(what))
+    throw new SyncError("SYNC_BATCH_INVALID", { reason: "it is of another stream than its topic" });
+  return batch;
 }

@@ -11,6 +11,7 @@ import { collectorKey } from "./key.ts";
 import type { Log } from "./log.ts";
 import { type FleetPlace, openDatabase, pgliteFolder } from "./open.ts";
 import { Tidy } from "./tidy.ts";
+import { createVoice } from "./voice.ts";
 
 /** A part of the process that runs for as long as the process does. */
 interface Part {
@@ -36,9 +37,10 @@ export async function compose(
   const { signer, publicText } = collectorKey(resolve(baseDirectory, config.keyFile));
   const database = await openDatabase(place);
   const brokers: FleetBroker[] = [];
+  const nowMs = (): number => Date.now();
   const collector = new Collector(
     {
-      ...{ database, signer, log, nowMs: () => Date.now() },
+      ...{ database, log, nowMs, voice: createVoice(config.fleet, signer, nowMs) },
       publish: (message) => (brokers.find((one) => one.isConnected) ?? brokers[0])?.publish(message),
       committed: crashAfterCommit(environment),
     },

@@ -4,8 +4,9 @@ export const fleetErrors = {
   FLEET_CONFIG: "The fleet's configuration has mistakes.",
   FLEET_DATABASE: "The fleet's database can not be used.",
   FLEET_DATABASE_NEWER: "The fleet's database is of a newer version.",
+  FLEET_SCATTERED: "A stream of a gateway has too many holes to keep count of.",
   FLEET_KEY: "The collector's key can not be used.",
-  FLEET_BUSY: "The database folder is in use by a collector that does not answer.",
+  FLEET_BUSY: "Another process has the database folder open.",
   FLEET_IMPORT: "The folder holds no export of this fleet.",
 } as const;
 

@@ -1,9 +1,9 @@
 import { decodeBatch } from "../sync/batch.ts";
-import { wireVersion } from "../sync/messages.ts";
-import { type Signer, signedText } from "../sync/signing.ts";
+import type { Signer } from "../sync/signing.ts";
 import type { Database } from "./database.ts";
 import { incoming } from "./incoming.ts";
 import { storeBatches } from "./storing.ts";
+import { createVoice } from "./voice.ts";
 
 /** A batch that was carried here as a file. */
 export interface ImportBatch {
@@ -26,14 +26,6 @@ export async function takeBatches(
   if (taken.length === 0) return [];
   const { positions } = await storeBatches(database, taken);
   const sessions = new Map(taken.map(({ gateway, batch }) => [gateway, batch.header.session]));
-  return positions.map(({ gateway, epoch, stream, contiguous, beyond, refused }) =>
-    signedText(
-      {
-        ...{ v: wireVersion, kind: "ack", fleet, gateway, session: sessions.get(gateway), now: Date.now() },
-        ...{ epoch, stream, contiguous, ranges: beyond.slice(0, 256) },
-        ...(refused.length === 0 ? {} : { refused: refused.slice(0, 256) }),
-      },
-      signer,
-    ),
-  );
+  const voice = createVoice(fleet, signer, () => Date.now());
+  return positions.map((one) => voice.acknowledge(one, sessions.get(one.gateway) ?? "", 0).payload);
 }

@@ -3,6 +3,8 @@ import type { Database, Query } from "./database.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const STATEMENT_TIMEOUT_MS = 120_000;
+/** For a server that is gone without a word, which can not end the statement itself. */
+const ANSWER_TIMEOUT_MS = 150_000;
 const INT8 = 20;
 
 /** A PostgreSQL server. A transaction that a collector was told of is on its disk: synchronous_commit is on. */
@@ -11,6 +13,7 @@ export function openPostgres(url: string, password: string | undefined, most = 6
   const pool = new pg.Pool({
     ...{ connectionString: url, max: most, types, application_name: "holdfast-fleet" },
     ...{ connectionTimeoutMillis: CONNECT_TIMEOUT_MS, statement_timeout: STATEMENT_TIMEOUT_MS, keepAlive: true },
+    query_timeout: ANSWER_TIMEOUT_MS,
     options: "-c synchronous_commit=on",
     ...(password === undefined ? {} : { password }),
   });
@@ -28,6 +31,11 @@ export function openPostgres(url: string, password: string | undefined, most = 6
 async function inTransaction<T>(pool: pg.Pool, work: (query: Query) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   let broken: Error | undefined;
+  // A connection that breaks also says so by itself; what was under way is told by its own promise.
+  const note = (error: Error): void => {
+    broken = error;
+  };
+  client.on("error", note);
   try {
     await client.query("BEGIN");
     const done = await work({
@@ -42,6 +50,7 @@ async function inTransaction<T>(pool: pg.Pool, work: (query: Query) => Promise<T
     });
     throw error;
   } finally {
+    client.off("error", note);
     client.release(broken);
   }
 }

@@ -1,7 +1,7 @@
 import type { Hello, SeqRange, Span, StateDocument } from "../sync/messages.ts";
 import { RangeSet } from "../sync/range-set.ts";
 import type { Query } from "./database.ts";
-import type { Incoming } from "./incoming.ts";
+import { type Incoming, storable } from "./incoming.ts";
 import { rangesOf } from "./multirange.ts";
 
 /** What one answer to a hello asks for at most. */
@@ -12,20 +12,23 @@ const MOST_RANGES_ASKED = 32;
 export async function keepHello(query: Query, gateway: string, hello: Hello, nowMs: number): Promise<void> {
   const backlog = hello.waiting.reduce((sum, { lo, hi }) => sum + hi - lo + 1, 0);
   await query.query(
-    `INSERT INTO gateway AS g (name, state, last_seen_at, software, backlog, clock_offset_ms)
-     VALUES ($1, 'ready', to_timestamp($2 / 1000.0), $3, $4, $5)
-     ON CONFLICT (name) DO UPDATE SET state = 'ready', last_seen_at = excluded.last_seen_at, software = excluded.software,
-       backlog = excluded.backlog, clock_offset_ms = excluded.clock_offset_ms`,
-    [gateway, nowMs, hello.software, backlog, hello.clock.wallMs - nowMs],
+    `INSERT INTO gateway AS g (name, state, session, last_seen_at, software, backlog, clock_offset_ms)
+     VALUES ($1, 'ready', $6, to_timestamp($2 / 1000.0), $3, $4, $5)
+     ON CONFLICT (name) DO UPDATE SET state = 'ready', session = excluded.session, last_seen_at = excluded.last_seen_at,
+       software = excluded.software, backlog = excluded.backlog, clock_offset_ms = excluded.clock_offset_ms`,
+    [gateway, nowMs, storable(hello.software), backlog, hello.clock.wallMs - nowMs, hello.session],
   );
 }
 
 export async function keepState(query: Query, gateway: string, state: StateDocument, nowMs: number): Promise<void> {
-  // A retained document is as old as its time, and a gateway that was only heard of by it was not seen now.
+  // A retained document is as old as its time, and a gateway that was only heard of by it was not seen now. The end of
+  // an earlier connection, which a broker may tell late, says nothing of the one that there is.
   await query.query(
-    `INSERT INTO gateway AS g (name, state, last_seen_at) VALUES ($1, $2, to_timestamp($3 / 1000.0))
-     ON CONFLICT (name) DO UPDATE SET state = excluded.state, last_seen_at = greatest(g.last_seen_at, excluded.last_seen_at)`,
-    [gateway, state.state, Math.min(nowMs, state.at)],
+    `INSERT INTO gateway AS g (name, state, session, last_seen_at) VALUES ($1, $2, $4, to_timestamp($3 / 1000.0))
+     ON CONFLICT (name) DO UPDATE SET state = excluded.state, session = excluded.session,
+       last_seen_at = greatest(g.last_seen_at, excluded.last_seen_at)
+     WHERE excluded.state = 'ready' OR g.session IS NULL OR g.session = excluded.session`,
+    [gateway, state.state, Math.max(0, Math.min(nowMs, state.at)), state.session],
   );
 }
 
@@ -52,7 +55,7 @@ export async function keepRefusal(query: Query, gateway: string, why: string): P
   await query.query(
     `INSERT INTO gateway AS g (name, refused, last_refusal) VALUES ($1, 1, $2)
      ON CONFLICT (name) DO UPDATE SET refused = g.refused + 1, last_refusal = excluded.last_refusal`,
-    [gateway, why.slice(0, 200)],
+    [gateway, storable(why).slice(0, 200)],
   );
 }
 

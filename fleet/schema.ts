@@ -5,7 +5,7 @@ import { FleetError } from "./errors.ts";
 const steps: readonly string[] = [
   `
   CREATE TABLE gateway (
-    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, state text, last_seen_at timestamptz,
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, state text, session text, last_seen_at timestamptz,
     clock_offset_ms double precision, software text, backlog bigint NOT NULL DEFAULT 0,
     day date, day_bytes bigint NOT NULL DEFAULT 0, refused bigint NOT NULL DEFAULT 0, last_refusal text);
   CREATE TABLE record (
@@ -35,19 +35,50 @@ const steps: readonly string[] = [
     gateway int NOT NULL, boot_id text NOT NULL, boot_ms double precision NOT NULL, wall_ms bigint NOT NULL,
     source text NOT NULL, uncertainty_ms double precision NOT NULL, PRIMARY KEY (gateway, boot_id, boot_ms));
 
-  CREATE FUNCTION corrected_ms(of_gateway int, of_epoch bytea, of_boot_ms double precision, of_at_ms bigint)
-  RETURNS TABLE (at_ms bigint, quality text) LANGUAGE sql STABLE AS $$
-    SELECT coalesce(sync.wall_ms + (of_boot_ms - sync.boot_ms)::bigint, of_at_ms),
-           CASE WHEN sync.wall_ms IS NULL THEN 'raw' ELSE 'corrected' END
-    FROM (VALUES (1)) AS one
-    LEFT JOIN LATERAL (
-      SELECT s.wall_ms, s.boot_ms FROM epoch e JOIN clock_sync s ON s.gateway = e.gateway AND s.boot_id = e.boot_id
-      WHERE e.gateway = of_gateway AND e.epoch = of_epoch AND of_boot_ms IS NOT NULL
-      ORDER BY abs(s.boot_ms - of_boot_ms) LIMIT 1) AS sync ON true
+  -- Not all that JSON may say can be looked into here, and a record of that kind must not spoil a question about others.
+  CREATE FUNCTION record_json(body text) RETURNS jsonb LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN
+      RETURN body::jsonb;
+    EXCEPTION WHEN OTHERS THEN
+      RETURN NULL;
+    END
+  $$;
+  CREATE FUNCTION corrected_ms(of_gateway int, of_epoch bytea, of_boot_ms double precision, of_at_ms bigint,
+                               OUT at_ms bigint, OUT quality text) LANGUAGE plpgsql STABLE AS $$
+    DECLARE
+      own int;
+      after_ms bigint;
+      before_ms bigint;
+    BEGIN
+      SELECT s.wall_ms + (of_boot_ms - s.boot_ms)::bigint INTO at_ms
+        FROM epoch e JOIN clock_sync s ON s.gateway = e.gateway AND s.boot_id = e.boot_id
+        WHERE e.gateway = of_gateway AND e.epoch = of_epoch AND of_boot_ms IS NOT NULL
+        ORDER BY abs(s.boot_ms - of_boot_ms) LIMIT 1;
+      IF FOUND THEN
+        quality := 'corrected';
+        RETURN;
+      END IF;
+      at_ms := of_at_ms;
+      quality := 'raw';
+      -- A boot that never heard the time lies after all that those before it heard, and before the next one began.
+      SELECT e.ordinal INTO own FROM epoch e WHERE e.gateway = of_gateway AND e.epoch = of_epoch;
+      SELECT max(s.wall_ms) FILTER (WHERE e.ordinal < own), min(s.wall_ms - s.boot_ms::bigint) FILTER (WHERE e.ordinal > own)
+        INTO after_ms, before_ms
+        FROM epoch e JOIN clock_sync s ON s.gateway = e.gateway AND s.boot_id = e.boot_id WHERE e.gateway = of_gateway;
+      IF at_ms IS NOT NULL AND (after_ms IS NOT NULL OR before_ms IS NOT NULL) THEN
+        at_ms := least(greatest(at_ms, after_ms), before_ms);
+        quality := 'bounded';
+      END IF;
+    END
+  $$;
+  CREATE FUNCTION forks_of(of_gateway int) RETURNS bigint LANGUAGE sql STABLE AS $$
+    SELECT (SELECT count(*) FROM (SELECT 1 FROM epoch WHERE gateway = of_gateway AND previous IS NOT NULL
+                                  GROUP BY previous HAVING count(*) > 1) AS twins)
+         + (SELECT count(*) FROM (SELECT 1 FROM epoch WHERE gateway = of_gateway GROUP BY ordinal HAVING count(*) > 1) AS same)
   $$;
   CREATE VIEW decisions AS
     SELECT g.name AS gateway, r.received_at, to_timestamp(c.at_ms / 1000.0) AS corrected_time, c.quality, r.agent,
-           r.body::jsonb ->> 'key' AS key, r.body::jsonb AS decision, encode(r.epoch, 'hex') AS epoch, r.stream, r.seq
+           record_json(r.body) ->> 'key' AS key, record_json(r.body) AS decision, encode(r.epoch, 'hex') AS epoch, r.stream, r.seq
     FROM record r JOIN gateway g ON g.id = r.gateway
     CROSS JOIN LATERAL corrected_ms(r.gateway, r.epoch, r.boot_ms, r.at_ms) AS c WHERE r.kind = 'decision';
   CREATE VIEW gaps AS
@@ -65,8 +96,13 @@ const steps: readonly string[] = [
            coalesce((SELECT upper(r) - 1 FROM unnest(p.have + p.dropped) AS r WHERE lower(r) = 1), 0) AS contiguous
     FROM position p JOIN gateway g ON g.id = p.gateway;
   CREATE VIEW gateways AS
-    SELECT g.name AS gateway, g.state, g.last_seen_at, g.backlog, g.clock_offset_ms, g.software, g.day_bytes AS bytes_today,
-           (SELECT count(*) FROM epoch e WHERE e.gateway = g.id) AS epochs,
+    SELECT g.name AS gateway, g.state, g.last_seen_at, g.backlog, g.clock_offset_ms, g.software,
+           CASE WHEN g.day = (now() AT TIME ZONE 'UTC')::date THEN g.day_bytes ELSE 0 END AS bytes_today,
+           (SELECT count(*) FROM epoch e WHERE e.gateway = g.id) AS epochs, forks_of(g.id) AS forks,
+           (SELECT coalesce(jsonb_object_agg(reason, n), '{}') FROM
+             (SELECT reason, sum(to_seq - from_seq + 1)::bigint AS n FROM drop_range d WHERE d.gateway = g.id GROUP BY reason) AS by_reason) AS dropped,
+           (SELECT count(*) FROM conflict c WHERE c.gateway = g.id) AS conflicts,
+           (SELECT count(*) FROM dead_letter l WHERE l.gateway = g.id) AS dead_letters, g.refused,
            (SELECT coalesce(sum(to_seq - from_seq + 1), 0) FROM gaps WHERE gaps.gateway = g.name)::bigint AS missing
     FROM gateway g;
   `,

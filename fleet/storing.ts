@@ -1,9 +1,10 @@
-import type { Refused, SeqRange } from "../sync/messages.ts";
-import { RangeSet } from "../sync/range-set.ts";
+import type { Refused } from "../sync/messages.ts";
 import type { Database, Query } from "./database.ts";
-import type { Incoming, IncomingRecord, Told } from "./incoming.ts";
-import { type Covered, coveredBy, multirangeOf } from "./multirange.ts";
-import { storeTold } from "./told.ts";
+import type { Incoming, IncomingRecord } from "./incoming.ts";
+import { storeConflicts, storeDeadLetters } from "./kept-aside.ts";
+import type { Covered } from "./multirange.ts";
+import { type Place, placeName, placesOf, updatePositions } from "./positions.ts";
+import { forksIn, storeTold } from "./told.ts";
 
 /** What a collector may say of a stream of a start, once the transaction is over. */
 export interface StoredPosition extends Covered {
@@ -20,60 +21,61 @@ export interface Stored {
   readonly duplicates: number;
   readonly conflicts: number;
   readonly dead: number;
-}
-
-interface Place {
-  readonly gateway: string;
-  readonly epoch: string;
-  readonly stream: number;
-  readonly have: RangeSet;
-  readonly refused: Refused[];
+  /** Gateways of which a start came that does not go on from all others: a copy, or an older state brought back. */
+  readonly forked: readonly string[];
 }
 
 /** Stores batches of any gateways in one transaction. What it resolves with is on disk. */
 export async function storeBatches(database: Database, batches: readonly Incoming[]): Promise<Stored> {
+  const records = batches.flatMap((one) => one.records);
+  const dead = batches.flatMap((one) => one.dead);
+  const told = batches.flatMap((one) => one.told);
+  const places = placesOf(batches, told);
   return await database.transaction(async (query) => {
     const ids = await gatewayIds(query, [...new Set(batches.map((one) => one.gateway))]);
-    const places = placesOf(batches);
-    await lockPositions(query, ids, places);
-    const records = batches.flatMap((one) => one.records);
+    // First, since it locks them: two collectors that store of the same stream do so one after the other.
+    const covered = await updatePositions(query, ids, places);
     const fresh = await insertRecords(query, ids, records);
-    const rest = fresh === records.length ? [] : await conflictsIn(query, ids, records);
-    await storeConflicts(query, ids, rest, places);
-    const dead = batches.flatMap((one) => one.dead);
-    for (const one of dead) {
-      await query.query(
-        `INSERT INTO dead_letter (gateway, epoch, stream, seq, hash, line, reason) VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT DO NOTHING`,
-        [ids.get(one.gateway), hex(one.epoch), one.stream, one.seq, one.hash, one.bytes, one.reason],
-      );
-      place(places, one).refused.push({ from: one.seq, to: one.seq, reason: "schema" });
-    }
-    const told = batches.flatMap((one) => one.told);
+    const conflicts = fresh === records.length ? [] : await conflictsIn(query, ids, records);
+    await storeConflicts(query, ids, conflicts);
+    await storeDeadLetters(query, ids, dead);
     await storeTold(query, ids, told);
-    const positions = await updatePositions(query, ids, [...places.values()], told);
-    const duplicates = records.length - fresh - rest.length;
-    return { positions, inserted: fresh, duplicates, conflicts: rest.length, dead: dead.length };
+    const forked = await forksIn(query, ids, told);
+    return {
+      positions: positionsSaid(places, covered, [
+        ...dead,
+        ...conflicts.map((one) => ({ ...one, refusal: "conflict" as const })),
+      ]),
+      inserted: fresh,
+      duplicates: records.length - fresh - conflicts.length,
+      conflicts: conflicts.length,
+      dead: dead.length,
+      forked,
+    };
   });
 }
 
-/** Of streams that a gateway asks about: what of them is stored. */
-export async function positionsOf(
-  query: Query,
-  gateway: string,
-  asked: readonly { readonly epoch: string; readonly stream: number }[],
-): Promise<StoredPosition[]> {
-  const rows = await query.query<{ epoch: string; stream: number; have: string; dropped: string }>(
-    `SELECT encode(p.epoch, 'hex') AS epoch, p.stream, p.have::text AS have, p.dropped::text AS dropped
-     FROM position p JOIN gateway g ON g.id = p.gateway
-     JOIN unnest($2::text[], $3::int[]) AS a(epoch, stream) ON p.epoch = decode(a.epoch, 'hex') AND p.stream = a.stream
-     WHERE g.name = $1`,
-    [gateway, asked.map((one) => one.epoch), asked.map((one) => one.stream)],
-  );
-  const known = new Map(rows.map((row) => [`${row.epoch}/${row.stream}`, coveredBy(row.have, row.dropped)]));
-  return asked.map(({ epoch, stream }) => {
-    const covered = known.get(`${epoch}/${stream}`) ?? { contiguous: 0, beyond: [] };
-    return { gateway, epoch, stream, refused: [], ...covered };
+type Refusal = Pick<IncomingRecord, "gateway" | "epoch" | "stream" | "seq"> & { readonly refusal: Refused["reason"] };
+
+/** Of the streams that batches came of, not of those that records only tell of. */
+function positionsSaid(
+  places: readonly Place[],
+  covered: ReadonlyMap<string, Covered>,
+  refusals: readonly Refusal[],
+): StoredPosition[] {
+  const refused = new Map<string, Refused[]>();
+  for (const one of refusals) {
+    const { seq, refusal: reason } = one;
+    const name = placeName(one);
+    const list = refused.get(name) ?? [];
+    list.push({ from: seq, to: seq, reason });
+    refused.set(name, list);
+  }
+  return places.flatMap((one): StoredPosition[] => {
+    if (!one.hasBatch) return [];
+    const { gateway, epoch, stream } = one;
+    const { contiguous, beyond } = covered.get(placeName(one)) ?? { contiguous: 0, beyond: [] };
+    return [{ gateway, epoch, stream, contiguous, beyond, refused: refused.get(placeName(one)) ?? [] }];
   });
 }
 
@@ -82,54 +84,13 @@ export async function gatewayIds(query: Query, names: readonly string[]): Promis
     query.query("SELECT id, name FROM gateway WHERE name = ANY ($1::text[])", [names]);
   let rows = await select();
   if (rows.length < names.length) {
-    await query.query("INSERT INTO gateway (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [names]);
+    // In one order for all: two collectors that meet the same new gateways wait for each other, and never both.
+    await query.query("INSERT INTO gateway (name) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING", [
+      [...names].sort(),
+    ]);
     rows = await select();
   }
   return new Map(rows.map((row) => [row.name, row.id]));
-}
-
-function placesOf(batches: readonly Incoming[]): Map<string, Place> {
-  const places = new Map<string, Place>();
-  for (const { gateway, batch, records, dead } of batches) {
-    const { epoch, stream } = batch.header;
-    const one = place(places, { gateway, epoch, stream });
-    for (const { seq } of [...records, ...dead]) one.have.add(seq, seq);
-  }
-  return places;
-}
-
-function place(places: Map<string, Place>, at: Pick<Place, "gateway" | "epoch" | "stream">): Place {
-  const name = `${at.gateway}/${at.epoch}/${at.stream}`;
-  const known = places.get(name);
-  if (known !== undefined) return known;
-  const { gateway, epoch, stream } = at;
-  const made: Place = { gateway, epoch, stream, have: new RangeSet(), refused: [] };
-  places.set(name, made);
-  return made;
-}
-
-/** Always in the same order: two collectors that store of the same gateway wait for each other, and never both. */
-async function lockPositions(
-  query: Query,
-  ids: ReadonlyMap<string, number>,
-  places: ReadonlyMap<string, Place>,
-): Promise<void> {
-  const all = [...places.values()].sort((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1));
-  const columns = [all.map((one) => ids.get(one.gateway)), all.map((one) => one.epoch), all.map((one) => one.stream)];
-  await query.query(
-    `INSERT INTO position (gateway, epoch, stream)
-     SELECT g, decode(e, 'hex'), s FROM unnest($1::int[], $2::text[], $3::int[]) AS a(g, e, s) ON CONFLICT DO NOTHING`,
-    columns,
-  );
-  await query.query(
-    `SELECT 1 FROM position p JOIN unnest($1::int[], $2::text[], $3::int[]) AS a(g, e, s)
-     ON p.gateway = g AND p.epoch = decode(e, 'hex') AND p.stream = s ORDER BY p.gateway, p.epoch, p.stream FOR UPDATE OF p`,
-    columns,
-  );
-}
-
-function keyOf({ gateway, epoch, stream }: Pick<Place, "gateway" | "epoch" | "stream">): string {
-  return `${gateway}/${epoch}/${stream}`;
 }
 
 /** How many of them were not there. */
@@ -181,70 +142,4 @@ async function conflictsIn(
     ],
   );
   return rows.flatMap(({ at }) => records[at - 1] ?? []);
-}
-
-async function storeConflicts(
-  query: Query,
-  ids: ReadonlyMap<string, number>,
-  conflicts: readonly IncomingRecord[],
-  places: Map<string, Place>,
-): Promise<void> {
-  for (const one of conflicts) {
-    await query.query(
-      `INSERT INTO conflict (gateway, epoch, stream, seq, hash, body) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING`,
-      [ids.get(one.gateway), hex(one.epoch), one.stream, one.seq, one.hash, one.body],
-    );
-    place(places, one).refused.push({ from: one.seq, to: one.seq, reason: "conflict" });
-  }
-}
-
-async function updatePositions(
-  query: Query,
-  ids: ReadonlyMap<string, number>,
-  places: readonly Place[],
-  told: readonly Told[],
-): Promise<StoredPosition[]> {
-  const dropped = told.filter((one) => one.kind === "drop");
-  const heads = told.filter((one) => one.kind === "head");
-  // Streams that these records tell of have a row of their own, though nothing of them may have come.
-  const others = [...dropped, ...heads].map(({ gateway, epoch, stream }) => ({ gateway, epoch, stream }));
-  const all = new Map([...others, ...places].map((one) => [keyOf(one), one]));
-  const positions: StoredPosition[] = [];
-  for (const [name, one] of [...all].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const mine = places.find((other) => keyOf(other) === name);
-    const gone = dropped.filter((drop) => keyOf(drop) === name).map(({ from, to }): SeqRange => [from, to]);
-    const hi = Math.max(
-      0,
-      mine?.have.list().at(-1)?.[1] ?? 0,
-      ...heads.filter((head) => keyOf(head) === name).map((head) => head.seq),
-    );
-    const [row] = await query.query<{ have: string; dropped: string }>(
-      `INSERT INTO position AS p (gateway, epoch, stream, have, dropped, hi)
-       VALUES ($1, $2, $3, $4::int8multirange, $5::int8multirange, $6)
-       ON CONFLICT (gateway, epoch, stream) DO UPDATE SET have = p.have + excluded.have,
-         dropped = p.dropped + excluded.dropped, hi = greatest(p.hi, excluded.hi)
-       RETURNING have::text AS have, dropped::text AS dropped`,
-      [
-        ids.get(one.gateway),
-        hex(one.epoch),
-        one.stream,
-        multirangeOf(mine?.have.list() ?? []),
-        multirangeOf(new RangeSet(gone).list()),
-        hi,
-      ],
-    );
-    if (mine !== undefined)
-      positions.push({
-        gateway: one.gateway,
-        epoch: one.epoch,
-        stream: one.stream,
-        refused: mine.refused,
-        ...coveredBy(row?.have ?? "{}", row?.dropped ?? "{}"),
-      });
-  }
-  return positions;
-}
-
-function hex(epoch: string): Buffer {
-  return Buffer.from(epoch, "hex");
 }

@@ -21,6 +21,7 @@ interface Options extends Where {
 const SHOWN = 50;
 const PAGE = 500;
 const FOLLOW_MS = 1000;
+const CLOCKS_DIFFER_MS = 600_000;
 const COLUMNS = [
   "receivedAt",
   "correctedTime",
@@ -74,7 +75,8 @@ async function follow(
   options: Options,
   io: Io,
 ): Promise<void> {
-  let after = from ?? { receivedUs: Date.now() * 1000, gateway: 0, epoch: "", stream: 0, seq: 0 };
+  // Nothing was there that fits: what comes is looked for from a little before, since clocks differ.
+  let after = from ?? { receivedUs: (Date.now() - CLOCKS_DIFFER_MS) * 1000, gateway: 0, epoch: "", stream: 0, seq: 0 };
   while (!io.stop.aborted) {
     const more = await ask("decisions", { ...filter, limit: PAGE, after });
     print(more, options, io, false);

@@ -1,5 +1,6 @@
 import { configurationReference, configurationSchema } from "./configuration.ts";
 import { render as errorsPage } from "./errors-page.ts";
+import { render as fleetConfiguration } from "./fleet-configuration.ts";
 import { render as linkPage } from "./link-page.ts";
 
 /** A file that is made from the sources and kept in step with them. */
@@ -14,5 +15,6 @@ export const documents: readonly GeneratedDocument[] = [
   { path: "docs/configuration.md", render: configurationReference },
   { path: "config/holdfast.schema.json", render: configurationSchema },
   { path: "docs/errors.md", render: errorsPage },
+  { path: "docs/fleet-configuration.md", render: fleetConfiguration },
   { path: "docs/link.md", render: linkPage },
 ];

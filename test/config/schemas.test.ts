@@ -9,8 +9,9 @@ import { rootSchema, schemaTree } from "../../config/schema-tree.ts";
 import { documents } from "../../scripts/docs/documents.ts";
 
 const examples = join(import.meta.dirname, "../../config/examples");
-const exampleFiles = readdirSync(examples, { recursive: true, encoding: "utf8" }).filter((name) =>
-  name.endsWith(".yaml"),
+/** Of gateways; the fleet's end has a file of its own. */
+const exampleFiles = readdirSync(examples, { recursive: true, encoding: "utf8" }).filter(
+  (name) => name.endsWith(".yaml") && !name.endsWith("holdfast-fleet.yaml"),
 );
 
 /** All schemas in a schema, once each. */
