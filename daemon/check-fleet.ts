@@ -15,6 +15,10 @@ export function checkFleet(loaded: LoadedConfig, problems: Problem[]): void {
     problems.push(loaded.problemAt(["fleet"], `the device's name "${device.name}" can be no level of a topic`, hint));
   }
   for (const [index, url] of fleet.brokers.entries()) {
+    if (new URL(url).username !== "") {
+      const hint = "Use fleet.username and fleet.passwordFile.";
+      problems.push(loaded.problemAt(["fleet", "brokers", index], "a broker's URL carries no user and password", hint));
+    }
     if (!url.startsWith("mqtt://") || LOOPBACK.test(new URL(url).hostname)) continue;
     const hint = "Use mqtts:// or wss://.";
     problems.push(loaded.problemAt(["fleet", "brokers", index], "mqtt:// is for a broker on this machine alone", hint));

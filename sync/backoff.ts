@@ -19,12 +19,12 @@ export type Failure = "usual" | "refused" | "takenOver";
 
 /**
  * Full jitter: anywhere between nothing and a bound that doubles, so that a fleet that lost its broker does not come back
- * at one time. `attempt` counts failures since the last connection that proved good. `random`: from 0 up to 1.
+ * at one time. `count`: failures since the last connection that proved good; for `takenOver`, how often it happened
+ * before. `random`: from 0 up to 1.
  */
-export function backoffMs(attempt: number, failure: Failure, random: number, limits = usualBackoff): number {
+export function backoffMs(count: number, failure: Failure, random: number, limits = usualBackoff): number {
   const { baseMs, capMs, refusedCapMs, takenOverMs } = limits;
-  const grown = baseMs * 2 ** Math.min(attempt, 30);
-  if (failure === "takenOver")
-    return takenOverMs + random * Math.min(refusedCapMs, takenOverMs * 2 ** Math.min(attempt, 10));
-  return random * Math.min(failure === "refused" ? refusedCapMs : capMs, grown);
+  const bound = (leastMs: number, mostMs: number): number => Math.min(mostMs, leastMs * 2 ** Math.min(count, 30));
+  if (failure === "takenOver") return takenOverMs + random * bound(takenOverMs, Math.max(takenOverMs, refusedCapMs));
+  return random * bound(baseMs, failure === "refused" ? Math.max(capMs, refusedCapMs) : capMs);
 }

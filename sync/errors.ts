@@ -5,6 +5,8 @@ export const syncErrors = {
   SYNC_NOT_SIGNED: "The message carries no signature, and this gateway knows keys of its fleet.",
   SYNC_SIGNATURE: "The signature is not one of a key of this gateway's fleet.",
   SYNC_LINK_DOWN: "There is no connection to the fleet.",
+  SYNC_LINK_TOO_LARGE: "The message is larger than the fleet's broker takes.",
+  SYNC_LINK_FULL: "Too many messages wait for the fleet's broker.",
   SYNC_COMMAND: "The command is not done.",
   SYNC_KEY: "This is no Ed25519 key.",
   SYNC_NOT_FOR_US: "The message is for another gateway or fleet.",

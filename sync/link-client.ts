@@ -1,34 +1,17 @@
-import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
-import { connect, type IClientOptions, type IPublishPacket, type MqttClient } from "mqtt";
-
-/** Everything of one connection, read for it. */
-export interface ClientOptions {
-  readonly url: string;
-  readonly clientId: string;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly ca: string | undefined;
-  readonly certificate: string | undefined;
-  readonly key: string | undefined;
-  readonly serverName: string | undefined;
-  readonly keepaliveSeconds: number;
-  readonly will: { readonly topic: string; readonly payload: string };
-  /** A connection that is made already, as through a proxy. */
-  readonly stream: Duplex | undefined;
-}
-
-export interface Outgoing {
-  readonly topic: string;
-  readonly payload: Uint8Array | string;
-  readonly qos: 0 | 1;
-  readonly retain?: boolean | undefined;
-  readonly expirySeconds?: number | undefined;
-}
+import { connect, type IConnackPacket, type IPublishPacket, MqttClient, type Packet } from "mqtt";
+import { type ClientOptions, clientOptions, MOST_PACKET_BYTES, RECEIVE_MAXIMUM } from "./client-options.ts";
+import type { Line } from "./dial.ts";
+import { SyncError } from "./errors.ts";
+import { type Outgoing, packetSize, SendQueue } from "./send-queue.ts";
 
 /** How a connection ended: with the broker's reason code, or with the code of an error on the way. */
 export type ClientEnd =
-  | { readonly kind: "reason"; readonly code: number; readonly serverReference: string | undefined }
+  | {
+      readonly kind: "reason";
+      readonly code: number;
+      readonly serverReference: string | undefined;
+      readonly message: string;
+    }
   | { readonly kind: "error"; readonly code: string; readonly message: string };
 
 /** What becomes of a connection is told to its owner. */
@@ -39,154 +22,227 @@ export interface ClientOwner {
   ended(end: ClientEnd): void;
 }
 
-const CONNECT_TIMEOUT_MS = 15_000;
-const RECEIVE_MAXIMUM = 20;
-const MOST_PACKET_BYTES = 262_144;
-const WILL_DELAY_SECONDS = 60;
 const FIRST_REASON = 0x80;
+/** A broker of before MQTT 5 answers with a code of its own time: its nearest of today's. */
+const OLD_REASONS: Readonly<Record<number, number>> = { 1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87 };
+const MOST_WAITING = 100;
+const DISCONNECT = Buffer.from([0xe0, 0]);
 
 /** One connection to one broker: made, used, thrown away. What the library would do by itself afterwards is left out. */
 export class LinkClient {
   readonly #client: MqttClient;
+  readonly #line: Line;
+  readonly #options: ClientOptions;
   readonly #owner: ClientOwner;
-  readonly #waiting = new Map<number, { done: (reason: number) => void; atMs: number }>();
+  readonly #queue: SendQueue;
+  readonly #sentAtMs = new Map<number, number>();
+  #stall: NodeJS.Timeout | undefined;
   #end: ClientEnd | undefined;
   #isEnded = false;
   #isOpen = false;
-  #bytesSent = 0;
-  #bytesReceived = 0;
   #roundTripMs: number | undefined;
 
-  constructor(options: ClientOptions, owner: ClientOwner) {
+  constructor(line: Line, options: ClientOptions, owner: ClientOwner) {
+    this.#line = line;
+    this.#options = options;
     this.#owner = owner;
-    this.#client = connect(options.url, clientOptions(options));
+    this.#queue = new SendQueue(
+      (message) => this.#send(message),
+      () => this.limits.underWay,
+    );
+    // A client certificate that the broker does not like ends the stream after TLS is agreed: the code says it.
+    line.stream.on("error", (error: NodeJS.ErrnoException) => {
+      this.#end ??= { kind: "error", code: error.code ?? "CLOSED", message: error.message };
+    });
+    this.#client = clientOver(line, options);
     this.#listen();
   }
 
-  /** Topics of this gateway. Rejects with the reason code where one of them is refused. */
+  /** Topics of this gateway. Ends the connection and rejects where one of them is refused, or no answer comes. */
   async subscribe(topics: readonly string[]): Promise<void> {
-    const granted = await this.#client.subscribeAsync([...topics], { qos: 1 });
-    const refused = granted.find(({ qos }) => qos >= FIRST_REASON);
-    if (refused !== undefined) throw Object.assign(new Error("refused"), { code: "SUBSCRIBE" });
+    if (topics.length === 0) return;
+    const late = setTimeout(
+      () => this.#endsBy("NO_SUBACK", "no answer to a SUBSCRIBE"),
+      this.#options.patience.answerMs,
+    );
+    try {
+      await this.#client.subscribeAsync([...topics], { qos: 1 });
+    } catch (error) {
+      this.#endsBy("SUBSCRIBE", (error as Error).message);
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
-  /** Resolves with the PUBACK's reason code. Never settles when the connection ends first: the owner knows of that. */
-  publish({ topic, payload, qos, retain, expirySeconds }: Outgoing): Promise<number> {
-    return new Promise((resolve, reject) => {
-      const properties = expirySeconds === undefined ? {} : { messageExpiryInterval: expirySeconds };
-      const packet = typeof payload === "string" ? payload : Buffer.from(payload);
-      // The library tells of a PUBACK without its reason: what nobody listens to would look as good as delivered.
-      const before = this.#client.getLastMessageId();
-      this.#client.publish(topic, packet, { qos, retain: retain === true, properties }, (error) => {
-        if (error !== undefined && error !== null) reject(error);
-        else if (qos === 0) resolve(0);
-      });
-      const id = this.#client.getLastMessageId();
-      if (qos === 1 && id !== before) this.#waiting.set(id, { done: resolve, atMs: performance.now() });
+  /** Hears what is kept on a topic, if the broker lets it, and never what goes out over this connection. */
+  lookAt(topic: string): void {
+    this.#client.subscribeAsync(topic, { qos: 0, nl: true }).catch(() => undefined);
+  }
+
+  /** Resolves with the PUBACK's reason code. Rejects with a SyncError where it can not be sent, and when the connection ends. */
+  async publish(message: Outgoing): Promise<number> {
+    if (this.#isEnded) throw new SyncError("SYNC_LINK_DOWN");
+    const { packetBytes } = this.limits;
+    const bytes = packetSize(message);
+    if (bytes > packetBytes) throw new SyncError("SYNC_LINK_TOO_LARGE", { bytes, packetBytes });
+    if (this.#queue.size >= MOST_WAITING) throw new SyncError("SYNC_LINK_FULL", { waiting: this.#queue.size });
+    if (message.qos === 1) return this.#queue.push(message);
+    this.#send(message);
+    return 0;
+  }
+
+  /** As `publish`, for one whose fate nobody waits for longer than this. */
+  async lastWord(message: Outgoing, withinMs: number): Promise<void> {
+    let late: NodeJS.Timeout | undefined;
+    const passed = new Promise<void>((resolve) => {
+      late = setTimeout(resolve, withinMs);
     });
+    await Promise.race([this.publish(message).catch(() => undefined), passed]);
+    clearTimeout(late);
   }
 
   get limits(): { readonly packetBytes: number; readonly underWay: number } {
     const { maximumPacketSize, receiveMaximum } = this.#client.serverProperties ?? {};
-    return { packetBytes: maximumPacketSize ?? MOST_PACKET_BYTES, underWay: receiveMaximum ?? RECEIVE_MAXIMUM };
+    const found = this.#options.packetBytes ?? MOST_PACKET_BYTES;
+    return {
+      packetBytes: Math.min(MOST_PACKET_BYTES, found, maximumPacketSize ?? MOST_PACKET_BYTES),
+      underWay: Math.min(RECEIVE_MAXIMUM, receiveMaximum ?? RECEIVE_MAXIMUM),
+    };
+  }
+
+  /** The largest packet that has no answer yet, about; undefined: none waits for one. */
+  get largestBytes(): number | undefined {
+    return this.#queue.largest;
   }
 
   get traffic(): { readonly sent: number; readonly received: number; readonly roundTripMs: number | undefined } {
-    this.#count();
-    return { sent: this.#bytesSent, received: this.#bytesReceived, roundTripMs: this.#roundTripMs };
+    const { socket } = this.#line;
+    return { sent: socket.bytesWritten, received: socket.bytesRead, roundTripMs: this.#roundTripMs };
+  }
+
+  /** Tells the broker that this is meant, so that it does not publish the last will; then ends it. */
+  async leave(withinMs: number): Promise<void> {
+    const { stream } = this.#line;
+    // The library's own way to say it waits for each message that has no answer, for ever if need be.
+    if (this.#isOpen && !this.#isEnded)
+      await new Promise<void>((resolve) => {
+        const late = setTimeout(resolve, withinMs);
+        stream.once("close", () => {
+          clearTimeout(late);
+          resolve();
+        });
+        // Over what the library has, which for wss is not the line; the broker closes it (MQTT 5, 3.14.4).
+        this.#client.stream.write(DISCONNECT);
+      });
+    this.close();
   }
 
   /** Ends it, whatever it does: the library's own end can wait for ever. */
   close(): void {
-    this.#count();
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    clearTimeout(this.#stall);
     this.#client.end(true);
-    this.#client.stream?.destroy();
-    this.#ended();
+    this.#line.stream.destroy();
+    this.#line.socket.destroy();
+    // After the owner knows: who waits may look at it.
+    const end: ClientEnd = this.#end ?? { kind: "error", code: this.#isOpen ? "CLOSED" : "NO_CONNACK", message: "" };
+    this.#owner.ended(end);
+    this.#queue.abandon(() => new SyncError("SYNC_LINK_DOWN", { reason: end.code }));
   }
 
   #listen(): void {
     const client = this.#client;
     client.on("connect", () => {
       this.#isOpen = true;
-      (client.stream as Partial<Socket>).setNoDelay?.(true);
       this.#owner.opened();
     });
     client.on("message", (topic, payload, packet: IPublishPacket) => {
-      this.#owner.received(topic, payload, packet.retain);
+      if (!this.#isEnded) this.#owner.received(topic, payload, packet.retain);
     });
-    client.on("packetreceive", (packet) => {
-      if (packet.cmd === "puback") this.#acknowledged(packet.messageId ?? 0, packet.reasonCode ?? 0);
-      if (packet.cmd === "connack" && (packet.reasonCode ?? 0) >= FIRST_REASON)
-        this.#ends(packet.reasonCode ?? FIRST_REASON, packet.properties?.serverReference);
-      if (packet.cmd === "disconnect") this.#ends(packet.reasonCode ?? 0, packet.properties?.serverReference);
-    });
+    client.on("packetreceive", (packet) => this.#heard(packet));
     client.on("error", (error: Error & { code?: unknown }) => {
-      const code = typeof error.code === "string" ? error.code : codeOf(error, this.#isOpen);
-      this.#end ??= { kind: "error", code, message: error.message };
-      this.close();
+      this.#endsBy(typeof error.code === "string" ? error.code : codeOf(error, this.#isOpen), error.message);
     });
-    client.on("close", () => this.#ended());
+    client.on("close", () => this.close());
   }
 
-  #ends(code: number, serverReference: string | undefined): void {
-    this.#end ??= { kind: "reason", code, serverReference };
+  #heard(packet: Packet): void {
+    // The library tells of a PUBACK without its reason: what nobody listens to would look as good as delivered.
+    if (packet.cmd === "puback") this.#acknowledged(packet.messageId ?? 0, packet.reasonCode ?? 0);
+    else if (packet.cmd === "connack") {
+      const code = connackCode(packet);
+      if (code >= FIRST_REASON) this.#endsWith(code, packet.properties);
+    } else if (packet.cmd === "disconnect") this.#endsWith(packet.reasonCode ?? 0, packet.properties);
+  }
+
+  #endsWith(code: number, properties: { serverReference?: string; reasonString?: string } | undefined): void {
+    const { serverReference, reasonString: message = "" } = properties ?? {};
+    this.#end ??= { kind: "reason", code, serverReference, message };
     this.close();
   }
 
+  #endsBy(code: string, message: string): void {
+    this.#end ??= { kind: "error", code, message };
+    this.close();
+  }
+
+  /** Gives the packet's identifier; 0 for one without. */
+  #send({ topic, payload, qos, retain, expirySeconds }: Outgoing): number {
+    const properties = expirySeconds === undefined ? {} : { messageExpiryInterval: expirySeconds };
+    const packet =
+      typeof payload === "string" ? payload : Buffer.from(payload.buffer, payload.byteOffset, payload.length);
+    // The answer is heard as a packet, above; this callback has no reason code, and may never come.
+    this.#client.publish(topic, packet, { qos, retain: retain === true, properties }, () => undefined);
+    if (qos === 0) return 0;
+    const id = this.#client.getLastMessageId();
+    this.#sentAtMs.set(id, performance.now());
+    if (this.#stall === undefined) this.#watch();
+    return id;
+  }
+
   #acknowledged(id: number, reason: number): void {
-    const one = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    if (one === undefined) return;
-    const tookMs = performance.now() - one.atMs;
-    this.#roundTripMs = this.#roundTripMs === undefined ? tookMs : this.#roundTripMs * 0.8 + tookMs * 0.2;
-    one.done(reason);
+    const atMs = this.#sentAtMs.get(id);
+    this.#sentAtMs.delete(id);
+    if (atMs !== undefined) {
+      const tookMs = performance.now() - atMs;
+      this.#roundTripMs = this.#roundTripMs === undefined ? tookMs : this.#roundTripMs * 0.8 + tookMs * 0.2;
+    }
+    this.#watch();
+    this.#queue.answered(id, reason);
   }
 
-  #count(): void {
-    const socket = this.#client.stream as Partial<Socket> | undefined;
-    this.#bytesSent = Math.max(this.#bytesSent, socket?.bytesWritten ?? 0);
-    this.#bytesReceived = Math.max(this.#bytesReceived, socket?.bytesRead ?? 0);
-  }
-
-  #ended(): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
-    this.#count();
-    this.#client.end(true);
-    this.#owner.ended(this.#end ?? { kind: "error", code: this.#isOpen ? "CLOSED" : "NO_CONNACK", message: "" });
+  /** From now on, or from the last answer: one must come. */
+  #watch(): void {
+    clearTimeout(this.#stall);
+    this.#stall =
+      this.#sentAtMs.size === 0
+        ? undefined
+        : setTimeout(
+            () => this.#endsBy("STALLED", "no PUBACK comes"),
+            this.#options.patience.acknowledgementMs,
+          ).unref();
   }
 }
 
-/** What the library says in words only. */
+function connackCode({ reasonCode, returnCode }: IConnackPacket): number {
+  const code = reasonCode ?? returnCode ?? 0;
+  return OLD_REASONS[code] ?? code;
+}
+
+/** What the library says in words only, or with a number that is its own. */
 function codeOf({ message }: Error, wasOpen: boolean): string {
   if (/keepalive/i.test(message)) return "SILENT";
   if (/connack timeout/i.test(message)) return "NO_CONNACK";
-  return wasOpen ? "CLOSED" : "NETWORK";
+  if (/exceeding packets size/i.test(message)) return "OVERSIZE";
+  return wasOpen ? "NOT_MQTT" : "NO_CONNACK";
 }
 
-function clientOptions(options: ClientOptions): IClientOptions {
-  const { will, keepaliveSeconds, username, password, ca, certificate, key, serverName, stream } = options;
-  return {
-    protocolVersion: 5,
-    clientId: options.clientId,
-    // Nothing depends on a session that a broker keeps, and nothing is queued by the library.
-    ...{ clean: true, reconnectPeriod: 0, connectTimeout: CONNECT_TIMEOUT_MS, queueQoSZero: false, resubscribe: false },
-    ...{ keepalive: keepaliveSeconds, reschedulePings: true },
-    properties: {
-      ...{ sessionExpiryInterval: 0, receiveMaximum: RECEIVE_MAXIMUM, maximumPacketSize: MOST_PACKET_BYTES },
-      requestProblemInformation: true,
-    },
-    will: {
-      ...{ topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
-      properties: { willDelayInterval: WILL_DELAY_SECONDS },
-    },
-    minVersion: "TLSv1.2",
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-    ...(ca === undefined ? {} : { ca }),
-    ...(certificate === undefined ? {} : { cert: certificate }),
-    ...(key === undefined ? {} : { key }),
-    ...(serverName === undefined ? {} : { servername: serverName }),
-    ...(stream === undefined ? {} : { createConnection: () => stream }),
-  } as IClientOptions;
+function clientOver({ stream }: Line, options: ClientOptions): MqttClient {
+  const { url } = options;
+  if (!url.startsWith("wss:")) return new MqttClient(() => stream, clientOptions(options));
+  // The library's own opening of a WebSocket, over the line that stands.
+  const over = { createConnection: () => stream, handshakeTimeout: options.patience.answerMs };
+  return connect(url, { ...clientOptions(options), wsOptions: over });
 }

@@ -1,67 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { connect as connectTls } from "node:tls";
-import { type BackoffLimits, backoffMs, usualBackoff } from "./backoff.ts";
+import { usualBackoff } from "./backoff.ts";
+import { usualPatience } from "./client-options.ts";
+import { dialWithin, type Line, readFiles } from "./dial.ts";
 import { SyncError } from "./errors.ts";
-import { type ClientEnd, LinkClient, type Outgoing } from "./link-client.ts";
-import { wireVersion } from "./messages.ts";
-import { throughProxy } from "./proxy.ts";
-import { type KnownReason, networkReason, type Reason, reasonOf } from "./reasons.ts";
+import { Identity } from "./identity.ts";
+import { type ClientEnd, LinkClient } from "./link-client.ts";
+import type { LinkDeps, LinkOptions, LinkState } from "./link-types.ts";
+import { type LinkMemory, nextStep, noMemory, UNDISPUTED_MS } from "./next-step.ts";
+import { type KnownReason, networkReason, publishReason, type Reason, reasonOf } from "./reasons.ts";
+import type { Outgoing } from "./send-queue.ts";
+import { type StateDocument, stateDocument } from "./state-document.ts";
 import { gatewayTopics } from "./topics.ts";
 
-export interface LinkOptions {
-  readonly fleet: string;
-  readonly gateway: string;
-  readonly brokers: readonly string[];
-  readonly username?: string | undefined;
-  readonly serverName?: string | undefined;
-  readonly proxy?: string | undefined;
-  readonly keepaliveSeconds: number;
-  readonly software: string;
-  /** The first connection waits for up to so long: power comes back to a whole site at once. */
-  readonly firstWithinMs: number;
-  readonly backoff?: BackoffLimits | undefined;
-  /** To be heard at each connection, before `onUp`. */
-  readonly subscriptions: readonly string[];
-}
-
-export interface LinkDeps {
-  readonly clock: { wallMs(): number; bootMs(): number };
-  readonly random: () => number;
-  /** Read anew for each connection; undefined: none is configured. They throw where a file can not be read. */
-  readonly files: {
-    ca(): string | undefined;
-    certificate(): string | undefined;
-    key(): string | undefined;
-    password(): string | undefined;
-  };
-  readonly log: {
-    info(fields: { reason?: string; code?: string; delayMs?: number; bus?: string }, message: string): void;
-    warn(
-      fields: { reason?: string; code?: string; delayMs?: number; bus?: string; attempt?: number },
-      message: string,
-    ): void;
-  };
-}
-
-export interface LinkState {
-  readonly state: "off" | "connecting" | "connected" | "waiting";
-  /** Wall time in milliseconds. */
-  readonly sinceMs: number;
-  readonly broker: string;
-  /** Why the last connection ended or never came to be. */
-  readonly reason: Reason | undefined;
-  readonly nextAttemptAtMs: number | undefined;
-  readonly attempts: number;
-  readonly rttMs: number | undefined;
-  readonly bytesSent: number;
-  readonly bytesReceived: number;
-  readonly identityConflict: boolean;
-}
-
-/** A connection this old, of which the fleet has answered, is a good one: the next failure begins anew. */
-const STABLE_MS = 60_000;
 const FAREWELL_MS = 1000;
+const LEAVE_MS = 500;
 const FIRST_PACKET_BYTES = 131_072;
+const FIRST_REFUSAL = 0x80;
 
 /**
  * The connection to the fleet's broker: made, watched, made again. One client for each connection, so that nothing of an
@@ -70,28 +24,30 @@ const FIRST_PACKET_BYTES = 131_072;
 export class Link {
   readonly name = "link";
   onUp: (session: string) => void = () => undefined;
+  /** Once for each `onUp`. */
   onDown: () => void = () => undefined;
   onMessage: (topic: string, payload: Uint8Array, isRetained: boolean) => void = () => undefined;
+  /** Another client took this one's name, for the first time since it was left alone for long. */
+  onIdentityConflict: () => void = () => undefined;
   readonly #deps: LinkDeps;
   readonly #options: LinkOptions;
   readonly #stateTopic: string;
   #client: LinkClient | undefined;
+  /** Ends the making of a connection. */
+  #dialing: AbortController | undefined;
   #session = "";
   #state: LinkState["state"] = "off";
   #sinceMs: number;
   #reason: Reason | undefined;
   #nextAttemptAtMs: number | undefined;
-  #attempt = 0;
+  #memory: LinkMemory = noMemory;
+  readonly #identity = new Identity(() => this.onIdentityConflict());
   #attempts = 0;
-  #broker = 0;
   #isUp = false;
   #isProven = false;
   #upBootMs = 0;
-  #hasConflict = false;
-  #sentBefore = 0;
-  #receivedBefore = 0;
+  #before = { sent: 0, received: 0 };
   #timer: NodeJS.Timeout | undefined;
-  #rejects = new Set<(error: Error) => void>();
 
   constructor(deps: LinkDeps, options: LinkOptions) {
     this.#deps = deps;
@@ -104,21 +60,18 @@ export class Link {
     this.#wait(this.#deps.random() * this.#options.firstWithinMs);
   }
 
-  /** Says goodbye, within a second. */
+  /** Says goodbye, within a second and a half. */
   async stop(): Promise<void> {
     clearTimeout(this.#timer);
+    this.#dialing?.abort(new Error("stopped"));
     const client = this.#client;
-    if (client !== undefined && this.#isUp) {
-      const late = new Promise((resolve) => setTimeout(resolve, FAREWELL_MS));
-      const said = client.publish({
-        topic: this.#stateTopic,
-        payload: this.#document("stopped"),
-        qos: 1,
-        retain: true,
-      });
-      await Promise.race([said.catch(() => undefined), late]);
-    }
+    // First, so that an end from now on plans no other connection.
     this.#turn("off");
+    this.#nextAttemptAtMs = undefined;
+    if (client !== undefined && this.#isUp) {
+      await client.lastWord(this.#document("stopped"), FAREWELL_MS);
+      await client.leave(LEAVE_MS);
+    }
     client?.close();
   }
 
@@ -127,17 +80,15 @@ export class Link {
     if (this.#state === "waiting") this.#wait(0);
   }
 
-  /** Resolves with the broker's reason code (0: taken, 16: nobody listens). Rejects when the connection is or goes away. */
-  publish(message: Outgoing): Promise<number> {
-    const client = this.#client;
-    if (client === undefined || !this.#isUp) return Promise.reject(new SyncError("SYNC_LINK_DOWN", {}));
-    return new Promise((resolve, reject) => {
-      this.#rejects.add(reject);
-      client
-        .publish(message)
-        .then(resolve, (cause: unknown) => reject(new SyncError("SYNC_LINK_DOWN", {}, { cause })))
-        .finally(() => this.#rejects.delete(reject));
-    });
+  /**
+   * Resolves with the broker's reason code (0: taken, 16: nobody listens). Rejects with SYNC_LINK_DOWN when the connection
+   * is or goes away, SYNC_LINK_TOO_LARGE above `limits()`, and SYNC_LINK_FULL when too many wait.
+   */
+  async publish(message: Outgoing): Promise<number> {
+    if (this.#client === undefined || !this.#isUp) throw new SyncError("SYNC_LINK_DOWN");
+    const code = await this.#client.publish(message);
+    if (code >= FIRST_REFUSAL) this.#reason = publishReason(code, message.topic);
+    return code;
   }
 
   limits(): { readonly packetBytes: number; readonly underWay: number } {
@@ -146,8 +97,9 @@ export class Link {
 
   /** The fleet answered: the connection is good for more than a CONNACK. */
   proven(): void {
+    if (!this.#isUp) return;
     this.#isProven = true;
-    this.#hasConflict &&= this.#deps.clock.bootMs() - this.#upBootMs < STABLE_MS;
+    this.#reason = undefined;
   }
 
   state(): LinkState {
@@ -155,141 +107,128 @@ export class Link {
     return {
       ...{ state: this.#state, sinceMs: this.#sinceMs, broker: this.#url(), reason: this.#reason },
       ...{ nextAttemptAtMs: this.#nextAttemptAtMs, attempts: this.#attempts, rttMs: traffic?.roundTripMs },
-      bytesSent: this.#sentBefore + (traffic?.sent ?? 0),
-      bytesReceived: this.#receivedBefore + (traffic?.received ?? 0),
-      identityConflict: this.#hasConflict,
+      bytesSent: this.#before.sent + (traffic?.sent ?? 0),
+      bytesReceived: this.#before.received + (traffic?.received ?? 0),
+      identityConflict: (this.#identity.isDisputed || this.#memory.takeovers > 0) && this.#upForMs() < UNDISPUTED_MS,
     };
   }
 
   #url(): string {
-    return this.#options.brokers[this.#broker % this.#options.brokers.length] ?? "";
+    return this.#options.brokers[this.#memory.broker] ?? "";
+  }
+
+  #upForMs(): number {
+    return this.#isUp ? this.#deps.clock.bootMs() - this.#upBootMs : 0;
   }
 
   async #connect(): Promise<void> {
     this.#turn("connecting");
     this.#attempts += 1;
     this.#session = randomBytes(8).toString("hex");
-    let client: LinkClient | undefined;
+    const dialing = new AbortController();
+    this.#dialing = dialing;
+    let line: Line | undefined;
     try {
-      const files = this.#files();
-      const url = this.#url();
-      const stream = await this.#stream(url, files);
-      if (this.#state !== "connecting") {
-        stream?.destroy();
-        return;
-      }
-      const { gateway, keepaliveSeconds, username, serverName } = this.#options;
-      client = new LinkClient(
-        {
-          ...{ url, clientId: gateway, keepaliveSeconds, username, serverName, stream, ...files },
-          will: { topic: this.#stateTopic, payload: this.#document("lost") },
-        },
-        {
-          opened: () => void this.#opened(),
-          received: (topic, payload, isRetained) => this.onMessage(topic, payload, isRetained),
-          ended: (end) => this.#ended(end),
-        },
-      );
-      this.#client = client;
+      const { proxy, serverName, patience = usualPatience } = this.#options;
+      const { password, ...files } = readFiles(this.#deps.files);
+      line = await dialWithin(patience.dialMs, { url: this.#url(), proxy, serverName, ...files }, dialing);
+      if (dialing.signal.aborted) throw dialing.signal.reason;
+      this.#client = this.#open(line, password);
     } catch (error) {
+      line?.stream.destroy();
+      line?.socket.destroy();
       const { code, message } = error as { code?: unknown; message?: string };
       this.#ended({ kind: "error", code: String(code ?? "NETWORK"), message: message ?? "" });
     }
   }
 
-  #files() {
-    const { files } = this.#deps;
-    try {
-      return { ca: files.ca(), certificate: files.certificate(), key: files.key(), password: files.password() };
-    } catch (cause) {
-      throw Object.assign(new Error((cause as Error).message, { cause }), { code: "FILES" });
-    }
-  }
-
-  /** Through a proxy the way is made first; TLS is spoken over it here, or by the client for wss. */
-  async #stream(
-    url: string,
-    { ca, certificate, key }: { ca?: string | undefined; certificate?: string | undefined; key?: string | undefined },
-  ) {
-    const { proxy, serverName } = this.#options;
-    if (proxy === undefined) return undefined;
-    const { protocol, hostname, port } = new URL(url);
-    const isTls = protocol !== "mqtt:";
-    const socket = await throughProxy(
-      proxy,
-      hostname,
-      Number(port) || (protocol === "wss:" ? 443 : isTls ? 8883 : 1883),
+  #open(line: Line, password: string | undefined): LinkClient {
+    const { gateway, keepaliveSeconds, username, patience = usualPatience } = this.#options;
+    const { topic, payload } = this.#document("lost");
+    return new LinkClient(
+      line,
+      {
+        ...{ url: this.#url(), clientId: gateway, keepaliveSeconds, username, password, patience },
+        ...{ will: { topic, payload }, packetBytes: this.#memory.packetBytes[this.#memory.broker] },
+      },
+      {
+        opened: () => void this.#opened(),
+        received: (from, bytes, isRetained) => {
+          if (from === topic) this.#identity.heard(bytes);
+          else this.onMessage(from, bytes, isRetained);
+        },
+        ended: (end) => this.#ended(end),
+      },
     );
-    if (!isTls) return socket;
-    const secure = {
-      ...(ca === undefined ? {} : { ca }),
-      ...(certificate === undefined ? {} : { cert: certificate }),
-      ...(key === undefined ? {} : { key }),
-    };
-    return connectTls({ socket, servername: serverName ?? hostname, minVersion: "TLSv1.2", ...secure });
   }
 
   async #opened(): Promise<void> {
     const client = this.#client;
     if (client === undefined) return;
+    this.#identity.connected(this.#session);
     try {
+      // First, so that what is kept comes before this link's own word replaces it.
+      client.lookAt(this.#stateTopic);
       await client.subscribe(this.#options.subscriptions);
-    } catch (error) {
-      if (this.#client !== client) return;
-      client.close();
-      const { code } = error as { code?: unknown };
-      this.#ended({ kind: "error", code: String(code ?? "SUBSCRIBE"), message: String(error) });
+    } catch {
+      // Then it has ended, and told why.
       return;
     }
-    if (this.#client !== client) return;
+    if (this.#client !== client || this.#state !== "connecting") return;
     this.#isUp = true;
     this.#isProven = false;
     this.#upBootMs = this.#deps.clock.bootMs();
     this.#reason = undefined;
     this.#turn("connected");
     this.#deps.log.info({ bus: this.#url() }, "connected to the fleet");
-    void this.publish({ topic: this.#stateTopic, payload: this.#document("ready"), qos: 1, retain: true }).catch(
-      () => undefined,
-    );
+    // What it says of this gateway is worth nothing once the connection is gone.
+    void this.publish(this.#document("ready")).catch(() => undefined);
     this.onUp(this.#session);
   }
 
   #ended(end: ClientEnd): void {
-    if (this.#state === "off" || this.#state === "waiting") return;
-    const traffic = this.#client?.traffic;
-    this.#sentBefore += traffic?.sent ?? 0;
-    this.#receivedBefore += traffic?.received ?? 0;
-    const wasUp = this.#isUp;
+    const client = this.#client;
+    this.#before.sent += client?.traffic.sent ?? 0;
+    this.#before.received += client?.traffic.received ?? 0;
+    const [wasUp, upForMs] = [this.#isUp, this.#upForMs()];
     this.#client = undefined;
     this.#isUp = false;
-    if (wasUp && this.#isProven && this.#deps.clock.bootMs() - this.#upBootMs >= STABLE_MS) this.#attempt = 0;
-    const reason = end.kind === "reason" ? reasonOf(end.code) : networkReason(end.code);
-    this.#follow(reason, end);
-    const { random, log } = this.#deps;
-    const delayMs = backoffMs(this.#attempt, reason.failure, random(), this.#options.backoff ?? usualBackoff);
-    this.#attempt += 1;
-    const { code, name, words, advice } = reason;
-    const detail = end.kind === "error" && end.message !== "" ? `: ${end.message}` : "";
-    this.#reason = { code, name, words: `${words}${detail}`, advice };
-    if (this.#attempt <= 3 || this.#attempt % 20 === 0)
-      log.warn(
-        { reason: words, bus: this.#url(), delayMs: Math.round(delayMs), attempt: this.#attempt },
-        "no connection to the fleet",
-      );
-    for (const reject of this.#rejects) reject(new SyncError("SYNC_LINK_DOWN", { reason: name }));
-    this.#rejects.clear();
+    if (this.#state !== "off" && this.#state !== "waiting") this.#plan(end, upForMs, client?.largestBytes);
     if (wasUp) this.onDown();
-    this.#wait(delayMs);
   }
 
-  /** The next broker of the list; one that is named by the broker only if it is in the list. */
-  #follow(reason: KnownReason, end: ClientEnd): void {
-    if (reason.failure === "takenOver") this.#hasConflict = true;
-    const { brokers } = this.#options;
-    const named = end.kind === "reason" && reason.moves === true ? (end.serverReference ?? "") : "";
-    const at =
-      named === "" ? -1 : brokers.findIndex((url) => new URL(url).host === named || new URL(url).hostname === named);
-    this.#broker = at >= 0 ? at : (this.#broker + 1) % brokers.length;
+  #plan(end: ClientEnd, upForMs: number, largestBytes: number | undefined): void {
+    const { random, log } = this.#deps;
+    const { brokers, backoff = usualBackoff } = this.#options;
+    const reason = this.#reasonOf(end, upForMs);
+    const serverReference = end.kind === "reason" ? end.serverReference : undefined;
+    const how = { reason, upForMs, isProven: this.#isProven, serverReference, largestBytes };
+    const { code, name, words, advice } = reason;
+    this.#reason = { code, name, words: end.message === "" ? words : `${words}: ${end.message}`, advice };
+    const bus = this.#url();
+    const { memory, delayMs } = nextStep(this.#memory, how, brokers, random(), backoff);
+    this.#memory = memory;
+    this.#isProven = false;
+    if (memory.takeovers === 0) this.#identity.settled();
+    if (memory.failures <= 3 || memory.failures % 20 === 0)
+      log.warn(
+        {
+          reason: words,
+          bus,
+          delayMs: Math.round(delayMs),
+          attempt: memory.failures,
+          ...(code === undefined ? {} : { code }),
+        },
+        "no connection to the fleet",
+      );
+    this.#wait(delayMs);
+    if (reason.failure === "takenOver") this.#identity.takenOver();
+  }
+
+  #reasonOf(end: ClientEnd, upForMs: number): KnownReason & { readonly code: string | undefined } {
+    if (end.kind === "reason") return reasonOf(end.code);
+    const isTakenOver = this.#identity.isDisputed && upForMs > 0 && upForMs < UNDISPUTED_MS;
+    return networkReason(isTakenOver ? "DISPUTED" : end.code);
   }
 
   #wait(delayMs: number): void {
@@ -308,9 +247,8 @@ export class Link {
     this.#state = state;
   }
 
-  #document(state: "ready" | "stopped" | "lost"): string {
+  #document(state: "ready" | "stopped" | "lost"): StateDocument {
     const { software } = this.#options;
-    const at = Math.floor(this.#deps.clock.wallMs());
-    return JSON.stringify({ v: wireVersion, kind: "state", state, session: this.#session, software, at });
+    return stateDocument(this.#stateTopic, { state, session: this.#session, software, at: this.#deps.clock.wallMs() });
   }
 }

@@ -1,15 +1,12 @@
 import { request } from "node:http";
-import type { Duplex } from "node:stream";
-
-const CONNECT_TIMEOUT_MS = 15_000;
+import type { Socket } from "node:net";
 
 /**
- * A way through an HTTP proxy (RFC 9110, CONNECT) to a broker, for TLS to be spoken over it. Rejects with the code PROXY
- * where the proxy does not let it through. User and password come from the proxy's URL.
+ * Asks the HTTP proxy at the other end of `socket` for a way to `target` (RFC 9110, 9.3.6): afterwards the socket leads
+ * there. Rejects with the code PROXY where the proxy does not let it through. User and password come from the proxy's URL.
  */
-export function throughProxy(proxy: string, host: string, port: number): Promise<Duplex> {
-  const { hostname, port: proxyPort, username, password } = new URL(proxy);
-  const target = `${host.includes(":") && !host.startsWith("[") ? `[${host}]` : host}:${port}`;
+export function throughProxy(socket: Socket, proxy: string, target: string): Promise<void> {
+  const { username, password } = new URL(proxy);
   const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
   const basic = { "proxy-authorization": `Basic ${Buffer.from(credentials).toString("base64")}` };
   return new Promise((resolve, reject) => {
@@ -18,24 +15,17 @@ export function throughProxy(proxy: string, host: string, port: number): Promise
       reject(Object.assign(new Error(why), { code: "PROXY" }));
     };
     const asked = request({
-      ...{
-        host: hostname,
-        port: Number(proxyPort || 80),
-        method: "CONNECT",
-        path: target,
-        timeout: CONNECT_TIMEOUT_MS,
-      },
+      ...{ method: "CONNECT", path: target, createConnection: () => socket },
       headers: { host: target, ...(username === "" ? {} : basic) },
     });
-    asked.once("connect", (response, socket) => {
-      if (response.statusCode === 200) resolve(socket);
-      else {
-        socket.destroy();
-        fail(`the proxy answered ${response.statusCode}`);
-      }
+    asked.once("connect", (response, _socket, head) => {
+      const { statusCode = 0 } = response;
+      // RFC 9110, 9.3.6: any 2xx is a yes.
+      if (statusCode < 200 || statusCode > 299) return fail(`the proxy answered ${statusCode}`);
+      if (head.length > 0) socket.unshift(head);
+      resolve();
     });
-    asked.once("response", (response) => fail(`the proxy answered ${response.statusCode}`));
-    asked.once("timeout", () => fail("the proxy does not answer"));
+    asked.once("response", ({ statusCode }) => fail(`the proxy answered ${statusCode}`));
     asked.once("error", (error) => fail(error.message));
     asked.end();
   });

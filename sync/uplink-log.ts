@@ -17,7 +17,9 @@ export interface BatchAsk {
   readonly ordinal: number;
   readonly from: number;
   readonly to: number;
+  /** What the line likes; one record may be more, up to `largestBytes`. */
   readonly mostBytes: number;
+  readonly largestBytes: number;
   /** The header's other members; the log fills in what it found. */
   readonly header: Omit<BatchHeader, "lo" | "hi" | "dropped">;
 }

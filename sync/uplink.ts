@@ -3,6 +3,7 @@ import { Budget, type BudgetLimits, type BudgetState } from "./budget.ts";
 import { SyncError } from "./errors.ts";
 import type { FleetKeys } from "./fleet-keys.ts";
 import { type Flight, Flights } from "./flights.ts";
+import { helloOf } from "./hello.ts";
 import {
   type Acknowledgement,
   type Backfill,
@@ -65,7 +66,6 @@ const NOBODY_LISTENS = 0x10;
 /** The store's own records come without a word: looked for so often. */
 const LOOK_MS = 5000;
 const FIRST_ROW_BYTES = 80;
-const MOST_HELLO_SPANS = 256;
 
 /**
  * Sends the log to the fleet, a batch at a time, and forgets a record only when the fleet said that it is in its
@@ -215,11 +215,10 @@ export class Uplink {
     await this.#learn();
     const { clock, log } = this.#deps;
     const { epoch, ordinal } = await log.heads();
-    return {
-      ...{ v: wireVersion, kind: "hello", protocol: [wireVersion, wireVersion], session: this.#session },
-      ...{ software: this.#options.software, epoch, ordinal, clock: clock.read() },
-      waiting: this.#outgoing.spans().slice(0, MOST_HELLO_SPANS),
-    };
+    const { packetBytes } = this.#deps.line.limits();
+    const { software } = this.#options;
+    const spans = this.#outgoing.spans();
+    return helloOf({ session: this.#session, software, epoch, ordinal, clock: clock.read(), spans, packetBytes });
   }
 
   #welcomed(welcome: Welcome): void {
@@ -325,14 +324,18 @@ export class Uplink {
     const limits = line.limits();
     if (this.#condition !== "sending" || nowMs < this.#slowUntilMs || !this.#flights.mayStart(limits.underWay))
       return false;
-    const mostBytes = this.#flights.batchBytes(Math.min(MOST_BATCH_BYTES, limits.packetBytes - 2 * OVERHEAD_BYTES));
+    const largestBytes = Math.min(
+      MOST_BATCH_BYTES,
+      limits.packetBytes - this.#deps.topics.hello.length - OVERHEAD_BYTES,
+    );
+    const mostBytes = this.#flights.batchBytes(largestBytes);
     const isBroke = this.#flights.isFull || this.#budget.waitMs(1, mostBytes, clock.lifeMs()) > 0;
     const next = this.#outgoing.next(nowMs, MOST_ROWS, isBroke);
     if (next === undefined) return false;
     const session = this.#session;
     const { epoch, ordinal, stream, from, to, hist } = next;
     const read = await log.batch({
-      ...{ ordinal, from, to, mostBytes },
+      ...{ ordinal, from, to, mostBytes, largestBytes },
       header: {
         ...{ v: wireVersion, kind: "batch", session, epoch, ordinal, stream, clock: clock.read() },
         ...(hist ? { hist: true as const } : {}),

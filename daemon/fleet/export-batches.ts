@@ -61,7 +61,7 @@ function exportOne(
 ): number {
   const last = Math.min(to, from + MOST_BATCH_RECORDS - 1);
   const read = batchIn(database, {
-    ...{ ordinal, from, to: last, mostBytes: MOST_BATCH_BYTES },
+    ...{ ordinal, from, to: last, mostBytes: MOST_BATCH_BYTES, largestBytes: MOST_BATCH_BYTES },
     header: { v: wireVersion, kind: "batch", session, epoch, ordinal, stream, clock, hist: true },
   });
   if (read.kind === "gone") return last;

@@ -2,7 +2,8 @@ import type { FleetConfig } from "../../config/fleet-link.ts";
 import { usualBackoff } from "../../sync/backoff.ts";
 import type { BudgetState } from "../../sync/budget.ts";
 import { type FleetKeys, fleetKeys } from "../../sync/fleet-keys.ts";
-import { Link, type LinkState } from "../../sync/link.ts";
+import { Link } from "../../sync/link.ts";
+import type { LinkState } from "../../sync/link-types.ts";
 import { type GatewayTopics, gatewayTopics } from "../../sync/topics.ts";
 import { Uplink } from "../../sync/uplink.ts";
 import type { Verb } from "../api/control-server.ts";
@@ -113,6 +114,13 @@ export class FleetPart {
         budgetState: budgetOf(budget),
       },
     );
+    this.#link.onIdentityConflict = () => {
+      log.report("another client has this gateway's name", {
+        fleet: config.name,
+        gateway,
+        broker: this.#link.state().broker,
+      });
+    };
     await this.#uplink.start();
     await this.#commands.start();
     store.onCommitted = () => this.#uplink?.wake();

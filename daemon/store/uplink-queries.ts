@@ -63,7 +63,10 @@ export function headsIn(database: ReadDatabase): Heads {
 }
 
 /** Reads the lines of a batch and packs them: as many as fit. Packing is done here, off the main thread. */
-export function batchIn(database: ReadDatabase, { ordinal, from, to, mostBytes, header }: BatchAsk): ReadBatch {
+export function batchIn(
+  database: ReadDatabase,
+  { ordinal, from, to, mostBytes, largestBytes, header }: BatchAsk,
+): ReadBatch {
   const rows = rowsOf(database, ordinal, header.stream, from, to);
   if (rows.length === 0) return { kind: "gone" };
   for (let count = rows.length; ; ) {
@@ -73,16 +76,13 @@ export function batchIn(database: ReadDatabase, { ordinal, from, to, mostBytes, 
       taken.map((row) => row.body),
       PACKING_LEVEL,
     );
-    if (payload.byteLength <= mostBytes || (count === 1 && payload.byteLength <= MOST_PACKED_BYTES))
+    if (payload.byteLength <= mostBytes || (count === 1 && payload.byteLength <= largestBytes))
       return { kind: "batch", payload, lo: seqOf(taken[0]), hi: seqOf(taken.at(-1)), rows: count };
     if (count === 1) return { kind: "tooLarge", seq: seqOf(taken[0]), bytes: payload.byteLength };
     // As many as would have fitted, and a little less: fewer rows pack a little worse.
     count = Math.max(1, Math.min(count - 1, Math.floor((count * mostBytes * FITS) / payload.byteLength)));
   }
 }
-
-/** One record may be larger than the batches that the line likes, and not larger than a broker takes. */
-const MOST_PACKED_BYTES = 98_304;
 
 interface Row {
   readonly seq: number;

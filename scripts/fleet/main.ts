@@ -110,7 +110,7 @@ async function work(): Promise<void> {
     `listener ${port} 127.0.0.1\ncafile ca.pem\ncertfile broker.pem\nkeyfile broker.key\nrequire_certificate true\nuse_identity_as_username true\nacl_file acl\nuser root\nlog_type error\n`,
   );
   const own = ["pattern write holdfast/v1/try/%u/up/#", "pattern write holdfast/v1/try/%u/rep/#"];
-  const both = ["pattern write holdfast/v1/try/%u/state", "pattern read holdfast/v1/try/%u/down/#"];
+  const both = ["pattern readwrite holdfast/v1/try/%u/state", "pattern read holdfast/v1/try/%u/down/#"];
   writeFileSync(
     join(folder, "acl"),
     [...own, ...both, "user collector", "topic readwrite holdfast/v1/try/#", ""].join("\n"),

@@ -15,7 +15,9 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   act: () => import("./act.ts"),
   "act-mutants": () => import("./act-mutants.ts"),
   tamper: () => import("./tamper.ts"),
+  herd: () => import("./herd.ts"),
   drain: () => import("./drain.ts"),
+  "fleet-mutants": () => import("./fleet-mutants.ts"),
   fleet: () => import("./fleet.ts"),
   "hostile-gateway": () => import("./hostile-gateway.ts"),
 };

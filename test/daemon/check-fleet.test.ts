@@ -22,6 +22,9 @@ test("what would go over a network without protection, or could never be a topic
   expect(mistakes({ brokers: ["mqtt://fleet.example"] })).toEqual([
     "fleet.brokers[0]: mqtt:// is for a broker on this machine alone",
   ]);
+  expect(mistakes({ brokers: ["mqtts://plant-7:secret@fleet.example"] })).toEqual([
+    "fleet.brokers[0]: a broker's URL carries no user and password",
+  ]);
   expect(mistakes({ brokers: ["mqtts://a"] }, "plant.7")).toEqual([
     'fleet: the device\'s name "plant.7" can be no level of a topic',
   ]);

@@ -1,60 +1,97 @@
-import { createServer, type Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { Server as TlsServer } from "node:tls";
+import mqttPacket, { type IPublishPacket, type Packet } from "mqtt-packet";
 
-/** What to do with each connection: refuse it with a CONNACK, or take it and end it with a DISCONNECT, or just take it. */
+/**
+ * What to do with each connection: refuse it with a CONNACK, take it and end it with a DISCONNECT at its first message,
+ * or just take it.
+ */
 export type Script =
-  | { readonly connack: number }
-  | { readonly disconnect: number; readonly serverReference?: string }
-  | { readonly take: "well" | "silently" }
+  | { readonly connack: number; readonly serverReference?: string }
+  | { readonly disconnect: number; readonly serverReference?: string; readonly reasonString?: string }
+  | { readonly take: Manner }
+  /** Whatever comes, these bytes are the answer. */
+  | { readonly raw: readonly number[] }
   | { readonly hangUp: true };
+
+/**
+ * well: answers everything. silently: nothing after the CONNACK. silentAfter: nothing after the SUBACK. halfDeaf: pings, and nothing else. noSuback: all but
+ * subscriptions. tooLarge: ends it (0x95) at a message of more than 1 KB. strict: ends it (0x93) at more messages at once
+ * than its Receive Maximum.
+ */
+type Manner = "well" | "silently" | "silentAfter" | "halfDeaf" | "noSuback" | "tooLarge" | "strict";
 
 export interface WireBroker {
   readonly url: string;
   readonly port: number;
   readonly connects: () => number;
-  /** Types of the packets that came (the upper four bits of the first byte). */
-  readonly packets: readonly number[];
+  readonly open: () => number;
+  /** What came, of all connections. */
+  readonly packets: readonly Packet[];
+  /** The most messages of QoS 1 that had no answer at one time. */
+  readonly mostUnderWay: () => number;
+  /** To every open connection. False: a connection's buffer is full. */
+  send(packet: Packet): boolean;
   close(): Promise<void>;
 }
 
-const CONNECT = 1;
-const PUBLISH = 3;
-const SUBSCRIBE = 8;
-const PINGREQ = 12;
+export interface WireOptions {
+  /** Of its CONNACK. */
+  readonly properties?: { readonly receiveMaximum?: number; readonly maximumPacketSize?: number };
+  /** The PUBACK's reason code. Default: 0x10, nobody listens. */
+  readonly puback?: number;
+}
 
-/** A broker that speaks MQTT 5 by the byte, as its script says. `properties`: those of its CONNACK. */
+const VERSION = { protocolVersion: 5 };
+const LARGE_BYTES = 1024;
+
+/** A broker that speaks MQTT 5 as its script says, over a server of sockets that is given or its own. */
 export async function wireBroker(
   script: (connection: number) => Script,
-  properties: readonly number[] = [],
+  options: WireOptions = {},
+  server: Server = createServer({ noDelay: true }),
 ): Promise<WireBroker> {
-  let connects = 0;
-  const packets: number[] = [];
+  let [connects, most] = [0, 0];
+  const packets: Packet[] = [];
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
+  server.on(server instanceof TlsServer ? "secureConnection" : "connection", (socket: Socket) => {
     sockets.add(socket);
     socket.on("error", () => undefined);
-    let rest = Buffer.alloc(0);
-    let todo: Script = { take: "well" };
-    socket.on("data", (bytes) => {
-      rest = Buffer.concat([rest, bytes]);
-      for (let packet = first(rest); packet !== undefined; packet = first(rest)) {
-        rest = rest.subarray(packet.length);
-        const type = (packet.bytes[0] ?? 0) >> 4;
-        packets.push(type);
-        if (type === CONNECT) {
-          todo = script(connects);
-          connects += 1;
-        }
-        const answer = answerOf(type, packet, todo, properties);
-        if (answer === "hangUp") socket.destroy();
-        else if (answer.length > 0) socket.write(Buffer.from(answer));
+    socket.once("close", () => sockets.delete(socket));
+    const state = { todo: { take: "well" } as Script, underWay: 0 };
+    const parser = mqttPacket.parser(VERSION);
+    const write = (packet: Packet): boolean => socket.write(mqttPacket.generate(packet, VERSION));
+    parser.on("packet", (packet) => {
+      packets.push(packet);
+      if (packet.cmd === "connect") state.todo = script(connects++);
+      if (packet.cmd === "disconnect") return socket.end();
+      if ("hangUp" in state.todo) return socket.destroy();
+      if ("raw" in state.todo) return socket.write(Buffer.from(state.todo.raw));
+      if (packet.cmd === "publish" && packet.qos === 1) {
+        most = Math.max(most, ++state.underWay);
+        if ("disconnect" in state.todo) return write(disconnect(state.todo));
+        const ends = endAt(state.todo, packet, state.underWay, options);
+        if (ends !== undefined) return write({ cmd: "disconnect", reasonCode: ends });
+        // Later, so that others of the same moment are without an answer too.
+        setImmediate(() => {
+          if (!answers(state.todo, "publish")) return;
+          state.underWay -= 1;
+          write({ cmd: "puback", messageId: packet.messageId ?? 0, reasonCode: options.puback ?? 0x10 });
+        });
+        return undefined;
       }
+      for (const answer of answersTo(packet, state.todo, options)) write(answer);
+      return undefined;
     });
+    socket.on("data", (bytes) => parser.parse(bytes));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   return {
-    ...{ url: `mqtt://127.0.0.1:${address.port}`, port: address.port, packets, connects: () => connects },
+    ...{ url: `mqtt://127.0.0.1:${address.port}`, port: address.port, packets },
+    ...{ connects: () => connects, open: () => sockets.size, mostUnderWay: () => most },
+    send: (packet) => [...sockets].every((socket) => socket.write(mqttPacket.generate(packet, VERSION))),
     close: () => {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => server.close(() => resolve()));
@@ -62,61 +99,50 @@ export async function wireBroker(
   };
 }
 
-interface Packet {
-  readonly bytes: Buffer;
-  readonly length: number;
-  /** Where what follows the fixed header begins. */
-  readonly body: number;
+/** The topics and texts of the messages that came. */
+export function published(packets: readonly Packet[]): { topic: string; text: string }[] {
+  return packets.flatMap((packet) =>
+    packet.cmd === "publish" ? [{ topic: packet.topic, text: packet.payload.toString() }] : [],
+  );
 }
 
-function first(bytes: Buffer): Packet | undefined {
-  let [length, shift, at] = [0, 0, 1];
-  for (; ; at++) {
-    const byte = bytes[at];
-    if (byte === undefined) return undefined;
-    length += (byte & 127) << shift;
-    shift += 7;
-    if (byte < 128) break;
-  }
-  const whole = at + 1 + length;
-  return bytes.length < whole ? undefined : { bytes: bytes.subarray(0, whole), length: whole, body: at + 1 };
+function answers(todo: Script, to: "publish" | "subscribe" | "pingreq"): boolean {
+  if (!("take" in todo)) return true;
+  const { take } = todo;
+  if (take === "silently" || take === "silentAfter") return take === "silentAfter" && to === "subscribe";
+  return (take !== "halfDeaf" || to !== "publish") && (take !== "noSuback" || to !== "subscribe");
 }
 
-function answerOf(
-  type: number,
-  { bytes, body }: Packet,
-  todo: Script,
-  properties: readonly number[],
-): readonly number[] | "hangUp" {
-  if ("hangUp" in todo) return "hangUp";
-  if (type === CONNECT) {
-    if ("connack" in todo) return [0x20, 3, 0, todo.connack, 0];
-    return [0x20, 3 + properties.length, 0, 0, properties.length, ...properties];
-  }
-  if ("take" in todo && todo.take === "silently") return [];
-  if (type === SUBSCRIBE) {
-    const suback = [0x90, 4, bytes[body] ?? 0, bytes[body + 1] ?? 0, 0, 1];
-    // As many answers as filters; the link asks for few, so a length of one byte is enough.
-    const filters = filtersIn(bytes.subarray(body + 3));
-    suback.splice(5, 1, ...Array<number>(filters).fill(1));
-    suback[1] = 3 + filters;
-    return "disconnect" in todo ? [...suback, ...disconnect(todo)] : suback;
-  }
-  if (type === PUBLISH && ((bytes[0] ?? 0) & 6) !== 0) {
-    const topic = bytes.readUInt16BE(body);
-    return [0x40, 3, bytes[body + 2 + topic] ?? 0, bytes[body + 3 + topic] ?? 0, 0x10];
-  }
-  return type === PINGREQ ? [0xd0, 0] : [];
+function endAt(todo: Script, { payload }: IPublishPacket, underWay: number, options: WireOptions): number | undefined {
+  if (!("take" in todo)) return undefined;
+  if (todo.take === "tooLarge" && payload.length > LARGE_BYTES) return 0x95;
+  const isTooMuch = todo.take === "strict" && underWay > (options.properties?.receiveMaximum ?? 65_535);
+  return isTooMuch ? 0x93 : undefined;
 }
 
-function filtersIn(bytes: Buffer): number {
-  let count = 0;
-  for (let at = 0; at + 2 <= bytes.length; at += 3 + bytes.readUInt16BE(at)) count += 1;
-  return count;
+function answersTo(packet: Packet, todo: Script, { properties = {} }: WireOptions): Packet[] {
+  if (packet.cmd === "connect") {
+    if ("connack" in todo) return [connack(todo.connack, reference(todo))];
+    return [connack(0, { ...properties })];
+  }
+  if (packet.cmd === "subscribe" && answers(todo, "subscribe")) {
+    const granted = packet.subscriptions.map(() => 1);
+    const suback: Packet = { cmd: "suback", messageId: packet.messageId ?? 0, granted };
+    return [suback];
+  }
+  return packet.cmd === "pingreq" && answers(todo, "pingreq") ? [{ cmd: "pingresp" }] : [];
 }
 
-function disconnect({ disconnect: code, serverReference }: { disconnect: number; serverReference?: string }): number[] {
-  if (serverReference === undefined) return [0xe0, 2, code, 0];
-  const text = Buffer.from(serverReference);
-  return [0xe0, 5 + text.length, code, 3 + text.length, 0x1c, text.length >> 8, text.length & 255, ...text];
+function connack(reasonCode: number, properties: object): Packet {
+  return { cmd: "connack", reasonCode, sessionPresent: false, properties };
+}
+
+function disconnect(todo: { disconnect: number; serverReference?: string; reasonString?: string }): Packet {
+  const { disconnect: reasonCode, reasonString } = todo;
+  const said = reasonString === undefined ? {} : { reasonString };
+  return { cmd: "disconnect", reasonCode, properties: { ...reference(todo), ...said } };
+}
+
+function reference({ serverReference }: { serverReference?: string }): { serverReference?: string } {
+  return serverReference === undefined ? {} : { serverReference };
 }

@@ -1,149 +1,300 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { becomes } from "../../scripts/trial/claims.ts";
-import { backoffMs, usualBackoff } from "../../sync/backoff.ts";
-import { SyncError } from "../../sync/errors.ts";
-import { Link, type LinkOptions } from "../../sync/link.ts";
-import { knownReasons } from "../../sync/reasons.ts";
-import { type Script, type WireBroker, wireBroker } from "../support/wire-broker.ts";
+import type { LinkDeps, LinkOptions } from "../../sync/link-types.ts";
+import { CAPPED, noFiles, QUICK, SHORT, topics, type WatchedLink, watchedLink } from "../support/link.ts";
+import { published, type Script, type WireBroker, type WireOptions, wireBroker } from "../support/wire-broker.ts";
 
-const QUICK = { baseMs: 1, capMs: 4, refusedCapMs: 4, takenOverMs: 3 };
-const open: { stop?: () => Promise<void>; close?: () => Promise<void> }[] = [];
-
+const open: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
-  for (const one of open.splice(0).reverse()) await (one.stop?.() ?? one.close?.());
+  for (const end of open.splice(0).reverse()) await end();
 });
 
-async function broker(script: (connection: number) => Script, properties: readonly number[] = []): Promise<WireBroker> {
-  const made = await wireBroker(script, properties);
-  open.push(made);
+async function broker(script: (connection: number) => Script, options: WireOptions = {}): Promise<WireBroker> {
+  const made = await wireBroker(script, options);
+  open.push(made.close);
   return made;
 }
 
-function link(brokers: readonly string[], more: Partial<LinkOptions> = {}): Link {
-  const made = new Link(
-    {
-      clock: { wallMs: () => Date.now(), bootMs: () => performance.now() },
-      random: Math.random,
-      files: { ca: () => undefined, certificate: () => undefined, key: () => undefined, password: () => undefined },
-      log: { info: () => undefined, warn: () => undefined },
-    },
-    {
-      ...{ fleet: "north", gateway: "plant-7", brokers, keepaliveSeconds: 30, software: "0", firstWithinMs: 0 },
-      ...{
-        subscriptions: ["holdfast/v1/north/plant-7/down/ack", "holdfast/v1/north/plant-7/down/cmd"],
-        backoff: QUICK,
-      },
-      ...more,
-    },
-  );
-  open.push(made);
+async function started(
+  brokers: readonly string[],
+  options: Partial<LinkOptions> = {},
+  deps: Partial<LinkDeps> = {},
+): Promise<WatchedLink> {
+  const made = watchedLink(brokers, options, deps);
+  open.push(() => made.link.stop());
+  await made.link.start();
   return made;
 }
 
-const codes = Object.keys(knownReasons).map(Number);
-/** MQTT 5 has these for a CONNACK alone. */
-const CONNACK_ALONE = [0x84, 0x85, 0x86, 0x88, 0x8a, 0x8c];
-const hexOf = (code: number): string => `0x${code.toString(16).padStart(2, "0")}`;
+const well = (): Script => ({ take: "well" });
+const isUp = ({ link }: WatchedLink) => becomes(() => link.state().state === "connected", 10_000);
+const states = (server: WireBroker) =>
+  published(server.packets).flatMap(({ topic, text }) => (topic === topics.state ? [JSON.parse(text)] : []));
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code;
 
 describe("the link", () => {
-  test.each(
-    codes
-      .filter((code) => code >= 0x80 && code !== 0x8e && code !== 0x8d && code !== 0x98)
-      .map((code) => [hexOf(code), code]),
-  )("goes on trying after a CONNACK with %s, and says why", async (hex, code) => {
-    const server = await broker(() => ({ connack: Number(code) }));
-    const made = link([server.url]);
-    await made.start();
-    expect(await becomes(() => server.connects() >= 3, 5000)).toBe(true);
-    expect(made.state().reason).toMatchObject({ code: hex, name: knownReasons[Number(code)]?.name });
+  test("hears its topics, says that it is there, and what the fleet gets when it is lost", async () => {
+    const server = await broker(well);
+    const made = await started([server.url]);
+    expect(await isUp(made)).toBe(true);
+    expect(await becomes(() => states(server).length === 1, 5000)).toBe(true);
+    const [connect, subscribe] = server.packets;
+    const session = made.sessions[0];
+    expect(session).toMatch(/^[0-9a-f]{16}$/);
+    expect(connect).toMatchObject({
+      ...{ cmd: "connect", protocolVersion: 5, clientId: "plant-7", clean: true, keepalive: 30 },
+      properties: { sessionExpiryInterval: 0, receiveMaximum: 20, maximumPacketSize: 262_144 },
+      will: { topic: topics.state, qos: 1, retain: true, properties: { willDelayInterval: 60 } },
+    });
+    const will = (connect as { will?: { payload: Buffer } }).will?.payload.toString() ?? "";
+    expect(JSON.parse(will)).toMatchObject({ v: 1, kind: "state", state: "lost", session, software: "0.1.0" });
+    expect(subscribe).toMatchObject({ cmd: "subscribe" });
+    expect(states(server)).toMatchObject([{ state: "ready", session }]);
   });
 
-  test.each(codes.filter((code) => !CONNACK_ALONE.includes(code)).map((code) => [hexOf(code), code]))(
-    "connects again after a DISCONNECT with %s, and says why",
-    async (hex, code) => {
-      let [ups, downs] = [0, 0];
-      const server = await broker(() => ({ disconnect: Number(code) }));
-      const made = link([server.url]);
-      made.onUp = () => (ups += 1);
-      made.onDown = () => (downs += 1);
-      await made.start();
-      expect(await becomes(() => server.connects() >= 3 && made.state().state === "waiting", 5000)).toBe(true);
-      expect(made.state().reason).toMatchObject({ code: hex });
-      expect(ups - downs).toBeLessThanOrEqual(1);
-      expect(made.state().identityConflict).toBe(Number(code) === 0x8e);
-    },
-  );
+  test("says goodbye with a message and a DISCONNECT, so that the last will is not published over it", async () => {
+    const server = await broker(well);
+    const made = await started([server.url]);
+    expect(await isUp(made)).toBe(true);
+    await made.link.stop();
+    expect(await becomes(() => server.packets.at(-1)?.cmd === "disconnect", 5000)).toBe(true);
+    expect(states(server).at(-1)).toMatchObject({ state: "stopped", session: made.sessions[0] });
+    expect([made.link.state().state, made.downs()]).toEqual(["off", 1]);
+    expect(await becomes(() => server.open() === 0, 5000)).toBe(true);
+  });
 
-  test("waits longer where we are refused, and longest where another one has our name", () => {
-    for (const attempt of [0, 1, 5, 100]) {
-      expect(backoffMs(attempt, "usual", 0)).toBe(0);
-      expect(backoffMs(attempt, "usual", 0.999)).toBeLessThanOrEqual(usualBackoff.capMs);
-      expect(backoffMs(attempt, "refused", 0.999)).toBeLessThanOrEqual(usualBackoff.refusedCapMs);
-      expect(backoffMs(attempt, "takenOver", 0)).toBeGreaterThanOrEqual(60_000);
+  test("fails what is under way when it stops or goes down, and takes nothing more", async () => {
+    const server = await broker((connection) => ({ take: connection === 0 ? "halfDeaf" : "well" }));
+    const made = await started([server.url]);
+    expect(await isUp(made)).toBe(true);
+    const all = Array.from({ length: 30 }, () => made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 }));
+    const settled = Promise.allSettled(all);
+    await made.link.stop();
+    expect((await settled).map((one) => one.status === "rejected" && codeOf(one.reason))).toEqual(
+      Array(30).fill("SYNC_LINK_DOWN"),
+    );
+    await expect(made.link.publish({ topic: "t", payload: "x", qos: 1 })).rejects.toMatchObject({
+      code: "SYNC_LINK_DOWN",
+    });
+    expect(made.downs()).toBe(1);
+  });
+
+  test("says with which reason a message was taken: nobody listens, or a refusal that a person should see", async () => {
+    const nobody = await broker(well);
+    const made = await started([nobody.url]);
+    expect(await isUp(made)).toBe(true);
+    expect(await made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 })).toBe(0x10);
+    expect(made.link.state().reason).toBeUndefined();
+    expect(made.link.state().rttMs).toBeGreaterThan(0);
+    const refusing = await broker(well, { puback: 0x87 });
+    const other = await started([refusing.url]);
+    expect(await isUp(other)).toBe(true);
+    expect(await other.link.publish({ topic: topics.hello, payload: "{}", qos: 1 })).toBe(0x87);
+    expect(other.link.state().reason).toMatchObject({ code: "0x87", words: expect.stringContaining(topics.hello) });
+    other.link.proven();
+    expect(other.link.state().reason).toBeUndefined();
+  });
+
+  test("never has more without an answer than the broker takes, its own words included", async () => {
+    const server = await broker(() => ({ take: "strict" }), { properties: { receiveMaximum: 1 } });
+    const made = watchedLink([server.url]);
+    open.push(() => made.link.stop());
+    // As the uplink does: its hello goes out with the link's own document.
+    made.link.onUp = () => void made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 }).catch(() => 0);
+    await made.link.start();
+    expect(await isUp(made)).toBe(true);
+    expect(made.link.limits().underWay).toBe(1);
+    const all = Array.from({ length: 20 }, (_, at) =>
+      made.link.publish({ topic: topics.up("quiet"), payload: `${at}`, qos: 1 }),
+    );
+    expect(await Promise.all(all)).toEqual(Array(20).fill(0x10));
+    expect([server.mostUnderWay(), server.connects()]).toEqual([1, 1]);
+    const quiet = published(server.packets).filter(({ topic }) => topic === topics.up("quiet"));
+    expect(quiet.map(({ text }) => Number(text))).toEqual(Array.from({ length: 20 }, (_, at) => at));
+  });
+
+  test("sends no packet that is larger than the broker says it takes", async () => {
+    const server = await broker(() => ({ take: "tooLarge" }), { properties: { maximumPacketSize: 1024 } });
+    const made = await started([server.url]);
+    expect(await isUp(made)).toBe(true);
+    expect(made.link.limits().packetBytes).toBe(1024);
+    const tooMuch = made.link.publish({ topic: topics.up("quiet"), payload: new Uint8Array(1024), qos: 1 });
+    await expect(tooMuch).rejects.toMatchObject({ code: "SYNC_LINK_TOO_LARGE" });
+    expect(await made.link.publish({ topic: topics.up("quiet"), payload: new Uint8Array(900), qos: 1 })).toBe(0x10);
+    expect(server.connects()).toBe(1);
+  });
+
+  test("finds out what a broker takes that does not say it", async () => {
+    const server = await broker(() => ({ take: "tooLarge" }));
+    const made = await started([server.url]);
+    expect(
+      await becomes(async () => {
+        if (made.link.state().state !== "connected") return false;
+        const { packetBytes } = made.link.limits();
+        const payload = new Uint8Array(Math.min(50_000, packetBytes - 200));
+        return (await made.link.publish({ topic: topics.up("quiet"), payload, qos: 1 }).catch(() => 0)) === 0x10;
+      }, 10_000),
+    ).toBe(true);
+    // 50,000 bytes, then half and half again.
+    expect(server.connects()).toBeLessThanOrEqual(8);
+  });
+
+  test("does not collect without end what a broker does not answer", async () => {
+    const server = await broker(() => ({ take: "halfDeaf" }));
+    const made = await started([server.url]);
+    expect(await isUp(made)).toBe(true);
+    const all = Array.from({ length: 500 }, () =>
+      made.link.publish({ topic: "t", payload: "x", qos: 1 }).catch(codeOf),
+    );
+    expect(await Promise.race(all.slice(-1))).toBe("SYNC_LINK_FULL");
+  });
+
+  test("gives up a broker that answers pings but no message, no subscription, or nothing at all", async () => {
+    for (const [take, name, words] of [
+      ["halfDeaf", "silence", "answers no message"],
+      ["noSuback", "silence", "answers no subscription"],
+    ] as const) {
+      const server = await broker(() => ({ take }));
+      const made = await started([server.url], { patience: SHORT, backoff: CAPPED });
+      expect(await becomes(() => made.link.state().reason !== undefined, 5000)).toBe(true);
+      expect(made.link.state().reason).toMatchObject({ name, words: expect.stringContaining(words) });
+      expect(await becomes(() => server.open() === 0, 5000)).toBe(true);
     }
-    expect(backoffMs(100, "usual", 0.999)).toBeGreaterThan(290_000);
-    expect(backoffMs(100, "refused", 0.999)).toBeGreaterThan(890_000);
+    const mute = await broker(() => ({ raw: [] }));
+    const made = await started([mute.url], { patience: SHORT, backoff: CAPPED });
+    expect(await becomes(() => made.link.state().reason !== undefined, 5000)).toBe(true);
+    expect(made.link.state().reason?.words).toContain("took the connection and did not answer");
   });
 
-  test("takes the brokers in turn, and follows one that names another of the list", async () => {
-    const good = await broker(() => ({ take: "well" }));
-    const moved = await broker(() => ({ disconnect: 0x9d, serverReference: `127.0.0.1:${good.port}` }));
-    const never = await broker(() => ({ connack: 0x88 }));
-    const made = link([moved.url, never.url, good.url]);
-    await made.start();
-    expect(await becomes(() => made.state().broker === good.url && made.state().state === "connected", 5000)).toBe(
+  test("finds a half-open connection by keepalive", async () => {
+    const server = await broker((connection) => ({ take: connection === 0 ? "silentAfter" : "well" }));
+    const made = await started([server.url], { keepaliveSeconds: 1 });
+    expect(await becomes(() => made.downs() === 1, 15_000)).toBe(true);
+    expect(await becomes(() => made.sessions.length === 2, 5000)).toBe(true);
+  }, 25_000);
+
+  test("stops at once, whatever it waits for", async () => {
+    const silent = await broker(() => ({ take: "silently" }));
+    const mute = await broker(() => ({ raw: [] }));
+    const all = [
+      await started([silent.url]),
+      await started([mute.url]),
+      // Nobody is there: a network that is for documentation.
+      await started(["mqtts://192.0.2.1:8883"]),
+      await started(["mqtt://127.0.0.1:1"], { backoff: CAPPED }),
+      await started([mute.url], { firstWithinMs: 600_000 }),
+    ];
+    expect(await becomes(() => silent.connects() === 1 && mute.connects() === 1, 5000)).toBe(true);
+    await Promise.all(all.map(({ link }) => link.stop()));
+    expect(all.map(({ link }) => link.state().state)).toEqual(Array(5).fill("off"));
+    expect(await becomes(() => silent.open() + mute.open() === 0, 5000)).toBe(true);
+    expect([silent.connects(), mute.connects()]).toEqual([1, 1]);
+  });
+
+  test("tries at once when it is told to, and only when it waits", async () => {
+    const server = await broker((connection) => (connection === 0 ? { connack: 0x88 } : well()));
+    const made = await started([server.url], { backoff: CAPPED });
+    expect(await becomes(() => made.link.state().nextAttemptAtMs !== undefined && server.connects() === 1, 5000)).toBe(
       true,
     );
-    expect([moved.connects(), never.connects()]).toEqual([1, 0]);
-    const stranger = await broker(() => ({ disconnect: 0x9c, serverReference: "evil.example:1883" }));
-    const other = link([stranger.url, good.url], { gateway: "plant-8" });
-    await other.start();
-    expect(await becomes(() => other.state().state === "connected" && other.state().broker === good.url, 5000)).toBe(
-      true,
+    made.link.retryNow();
+    expect(await isUp(made)).toBe(true);
+    made.link.retryNow();
+    expect(server.connects()).toBe(2);
+  });
+
+  test("tells once of another client with its name, and waits for a minute or more", async () => {
+    const server = await broker(() => ({ disconnect: 0x8e }));
+    const clock = { wallMs: () => 1_000_000, bootMs: () => 0 };
+    const made = await started([server.url], { backoff: { ...QUICK, takenOverMs: 60_000 } }, { clock });
+    for (const times of [1, 2, 3]) {
+      expect(await becomes(() => made.downs() === times && made.link.state().state === "waiting", 5000)).toBe(true);
+      expect(made.link.state().nextAttemptAtMs).toBeGreaterThanOrEqual(1_060_000);
+      expect(made.link.state().identityConflict).toBe(true);
+      made.link.retryNow();
+    }
+    expect(made.conflicts()).toBe(1);
+  });
+
+  test("reads its files again for each connection, and says so when it can not", async () => {
+    const server = await broker((connection) => (connection === 0 ? { connack: 0x86 } : well()));
+    const passwords = ["old", "new"];
+    let isThere = false;
+    const password = () => {
+      if (!isThere) throw new Error("no such file");
+      return passwords.shift();
+    };
+    const made = await started(
+      [server.url],
+      { username: "plant-7", backoff: CAPPED },
+      { files: { ...noFiles, password } },
     );
+    expect(await becomes(() => made.link.state().reason !== undefined, 5000)).toBe(true);
+    expect(made.link.state().reason).toMatchObject({ name: "files", words: expect.stringContaining("no such file") });
+    expect(server.connects()).toBe(0);
+    isThere = true;
+    made.link.retryNow();
+    expect(await becomes(() => made.link.state().reason?.code === "0x86", 5000)).toBe(true);
+    made.link.retryNow();
+    expect(await isUp(made)).toBe(true);
+    const said = server.packets.flatMap((packet) => (packet.cmd === "connect" ? [packet.password?.toString()] : []));
+    expect(said).toEqual(["old", "new"]);
   });
 
-  test("says that nobody listens, and gives up what was under way when the connection goes", async () => {
-    const server = await broker((connection) => (connection === 0 ? { take: "well" } : { hangUp: true }));
-    const made = link([server.url]);
-    await made.start();
-    expect(await becomes(() => made.state().state === "connected", 5000)).toBe(true);
-    expect(await made.publish({ topic: "holdfast/v1/north/plant-7/up/hello", payload: "{}", qos: 1 })).toBe(0x10);
-    await server.close();
-    expect(await becomes(() => made.state().state !== "connected", 5000)).toBe(true);
-    const code = await made
-      .publish({ topic: "t", payload: "x", qos: 1 })
-      .catch((error: unknown) => error instanceof SyncError && error.code);
-    expect(code).toBe("SYNC_LINK_DOWN");
+  test("takes no more than its share of memory of a flood, and still answers", async () => {
+    const server = await broker(well);
+    const made = await started([server.url]);
+    expect(await isUp(made)).toBe(true);
+    const packet = {
+      cmd: "publish" as const,
+      topic: topics.command,
+      payload: Buffer.alloc(1000),
+      qos: 0 as const,
+      dup: false,
+      retain: true,
+    };
+    const before = process.memoryUsage.rss();
+    const rounds = 60;
+    for (let round = 0; round < rounds; round += 1) {
+      for (let at = 0; at < 1000; at += 1) server.send(packet);
+      await becomes(() => made.messages.length === (round + 1) * 1000, 10_000);
+    }
+    expect(made.messages).toHaveLength(rounds * 1000);
+    expect(made.messages.every(({ isRetained }) => isRetained)).toBe(true);
+    expect(process.memoryUsage.rss() - before).toBeLessThan(60_000_000);
+    expect(await made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 })).toBe(0x10);
+  }, 30_000);
+
+  test("ends a connection over which something comes that is larger than it takes", async () => {
+    const server = await broker(well);
+    const made = await started([server.url], { backoff: CAPPED });
+    expect(await isUp(made)).toBe(true);
+    server.send({
+      cmd: "publish",
+      topic: topics.command,
+      payload: Buffer.alloc(300_000),
+      qos: 0,
+      dup: false,
+      retain: true,
+    });
+    expect(await becomes(() => made.link.state().reason !== undefined, 5000)).toBe(true);
+    expect(made.link.state().reason).toMatchObject({ name: "too large" });
+    expect(made.messages).toEqual([]);
   });
 
-  test("keeps to what the broker takes at once and in one packet", async () => {
-    // Receive Maximum 3 (0x21), Maximum Packet Size 1000 (0x27).
-    const server = await broker(() => ({ take: "well" }), [0x21, 0, 3, 0x27, 0, 0, 3, 0xe8]);
-    const made = link([server.url]);
-    await made.start();
-    expect(await becomes(() => made.state().state === "connected", 5000)).toBe(true);
-    expect(made.limits()).toEqual({ packetBytes: 1000, underWay: 3 });
-  });
-
-  test("finds out that nobody answers any more, and ends within seconds though nobody answers", async () => {
-    const server = await broker((connection) => ({ take: connection === 0 ? "silently" : "well" }));
-    const made = link([server.url], { keepaliveSeconds: 1 });
-    await made.start();
-    expect(await becomes(() => made.state().state === "connected", 8000)).toBe(true);
-    expect(server.connects()).toBeGreaterThanOrEqual(2);
-    const deaf = await broker(() => ({ take: "silently" }));
-    const other = link([deaf.url], { gateway: "plant-9" });
-    await other.start();
-    expect(await becomes(() => deaf.connects() === 1, 5000)).toBe(true);
-    await other.stop();
-    expect(other.state().state).toBe("off");
-  }, 20_000);
-
-  test("says in words what keeps it from a broker", async () => {
-    const made = link(["mqtt://127.0.0.1:1"]);
-    await made.start();
-    expect(await becomes(() => made.state().reason !== undefined, 5000)).toBe(true);
-    expect(made.state().reason).toMatchObject({ name: "refused", words: expect.stringContaining("nothing listens") });
-  });
+  test("leaves nothing behind of five hundred connections", async () => {
+    const kinds: Script[] = [{ connack: 0x89 }, { hangUp: true }, { disconnect: 0x8b }, { raw: [0xff, 0xff] }];
+    const last = 500;
+    const server = await broker(
+      (connection) => (connection < last ? kinds[connection % kinds.length] : undefined) ?? well(),
+    );
+    const made = await started([server.url], { backoff: { baseMs: 0, capMs: 0, refusedCapMs: 0, takenOverMs: 0 } });
+    const handles = (): number =>
+      process.getActiveResourcesInfo().filter((name) => /TCP|Timeout|TLS/.test(name)).length;
+    expect(await becomes(() => server.connects() > 20, 10_000)).toBe(true);
+    expect(await becomes(() => server.connects() > last && made.link.state().state === "connected", 60_000)).toBe(true);
+    // The server, both ends of the one connection, its keepalive and its watch; what this test itself waits for.
+    expect(await becomes(() => handles() <= 12, 5000), `${process.getActiveResourcesInfo()}`).toBe(true);
+    expect(made.link.state().attempts).toBe(last + 1);
+  }, 90_000);
 });

@@ -1,15 +1,4 @@
-/** A guard taken out of a compiled file, the faults that show it, and the oracle that must notice. */
-export interface Mutant {
-  readonly name: string;
-  readonly file: string;
-  readonly text: string;
-  readonly instead: string;
-  readonly faults: readonly string[];
-  readonly oracle: string;
-  /** So many times the usual number of faults: it shows seldom. */
-  readonly times?: number;
-}
-
+import type { Mutant } from "../mutants.ts";
 export const mutants: readonly Mutant[] = [
   {
     name: "an effect does not wait for its intent to be on disk",

@@ -10,6 +10,8 @@ export interface Balance {
   readonly destroyed: number;
   /** Committed, and neither stored nor in the log nor dropped nor destroyed. */
   readonly lost: readonly string[];
+  /** The gateway believes that the fleet has it, and the fleet does not, nor knows that it was dropped. */
+  readonly forgotten: readonly string[];
   /** Stored with other bytes than the log has. */
   readonly changed: readonly string[];
   /** Stored, and never committed. */
@@ -28,7 +30,7 @@ export async function balanceOf(
 ): Promise<Balance> {
   const names = new Set([now, ...replaced].flatMap((one) => [...one.keys()]));
   const sum = { committed: 0, stored: 0, dropped: 0, destroyed: 0 };
-  const [lost, changed, invented]: string[][] = [[], [], []];
+  const [lost, changed, invented, forgotten]: string[][] = [[], [], [], []];
   for (const name of names) {
     const [epoch = "", stream] = name.split("/");
     const stored = await query.query<{ seq: number; hash: string }>(
@@ -54,6 +56,10 @@ export async function balanceOf(
     }
     sum.stored += stored.length;
     const before = left.size;
+    const believed = new RangeSet(inLog?.acknowledged ?? []);
+    for (const { seq } of stored) believed.remove(seq, seq);
+    for (const { from, to } of gone) believed.remove(from, to);
+    for (const [from, to] of believed.list()) forgotten?.push(`${gateway}/${name}/${from}-${to}`);
     for (const { from, to } of gone) left.remove(from, to);
     sum.dropped += before - left.size;
     for (const seq of inLog?.rows.keys() ?? []) left.remove(seq, seq);
@@ -65,5 +71,5 @@ export async function balanceOf(
       }
     for (const [from, to] of left.list()) lost?.push(`${gateway}/${name}/${from}-${to}`);
   }
-  return { ...sum, lost: lost ?? [], changed: changed ?? [], invented: invented ?? [] };
+  return { ...sum, forgotten: forgotten ?? [], lost: lost ?? [], changed: changed ?? [], invented: invented ?? [] };
 }

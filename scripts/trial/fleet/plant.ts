@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { connect, type MqttClient } from "mqtt";
 import { recordsSchema } from "../../../daemon/store/schema.ts";
 import { openForReading } from "../../../daemon/store/sqlite-reader.ts";
+import type { SeqRange } from "../../../sync/messages.ts";
 import { freePort, launchDaemon, type RunningDaemon } from "../daemon.ts";
 import { Line } from "./line.ts";
 
@@ -12,6 +13,8 @@ const EVERY_MS = 50;
 export interface Extent {
   readonly hi: number;
   readonly rows: ReadonlyMap<number, string>;
+  /** What the gateway believes that the fleet has. */
+  readonly acknowledged: readonly SeqRange[];
 }
 
 /** A gateway with a sensor of its own and a line of its own to the broker. */
@@ -113,9 +116,9 @@ export class Plant {
   extents(): Map<string, Extent> {
     const database = openForReading(join(this.data, "records.db"), recordsSchema);
     try {
-      const found = new Map<string, { hi: number; rows: Map<number, string> }>();
+      const found = new Map<string, { hi: number; rows: Map<number, string>; acknowledged: SeqRange[] }>();
       const at = (name: string) => {
-        const known = found.get(name) ?? { hi: 0, rows: new Map<number, string>() };
+        const known = found.get(name) ?? { hi: 0, rows: new Map<number, string>(), acknowledged: [] };
         found.set(name, known);
         return known;
       };
@@ -134,6 +137,14 @@ export class Plant {
         const one = at(`${row.epoch}/${row.stream}`);
         one.hi = Math.max(one.hi, row.toSeq);
       }
+      const told = database.prepare(
+        "SELECT lower(hex(epoch.id)) AS epoch, stream, contiguous, ranges FROM acknowledged JOIN epoch ON ordinal = acknowledged.epoch",
+      );
+      for (const row of told.all() as { epoch: string; stream: number; contiguous: number; ranges: string }[])
+        at(`${row.epoch}/${row.stream}`).acknowledged.push(
+          [1, row.contiguous],
+          ...(JSON.parse(row.ranges) as SeqRange[]),
+        );
       return found;
     } finally {
       database.close();
