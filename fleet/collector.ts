@@ -46,8 +46,9 @@ const ROWS_AT_ONCE = 4000;
 const BYTES_AT_ONCE = 16_777_216;
 /** Messages of one gateway that may wait; its window is smaller. What is left out comes again. */
 const MOST_OF_ONE = 32;
-/** What it costs to do a transaction again because one batch spoilt it, about. */
-const SPOILT_MS = 250;
+/** What it costs to do a transaction again because one batch spoilt it, at worst. */
+const SPOILT_MS = 3000;
+const MANY_TOLD = 64;
 const BUSY_MS = 1000;
 const VERY_BUSY_MS = 5000;
 
@@ -129,7 +130,8 @@ export class Collector {
           batches.push({ ...one, bytes: message.payload.byteLength });
           rows += one.batch.lines.length;
           bytes += one.batch.lines.reduce((sum, line) => sum + line.bytes.byteLength, 0);
-          if (one.dead.length > 0) this.#penalties.wasted(message.gateway, performance.now() - from, performance.now());
+          // Each of them is a row of its own to look up, and few gateways ever have so much to tell.
+          if (one.told.length > MANY_TOLD) this.#penalties.wasted(message.gateway, one.told.length, performance.now());
         }
       } catch (error) {
         await this.#refuse(message, error, performance.now() - from);
@@ -172,6 +174,8 @@ export class Collector {
       sessions.set(name, (sessions.get(name) ?? new Set()).add(batch.header.session));
     }
     const slowMs = this.#slowMs();
+    for (const { gateway, refused } of stored.positions)
+      if (refused.length > 0) this.#penalties.wasted(gateway, refused.length, performance.now());
     for (const position of stored.positions)
       for (const session of sessions.get(`${position.gateway}/${position.epoch}/${position.stream}`) ?? [])
         publish(voice.acknowledge(position, session, slowMs));
