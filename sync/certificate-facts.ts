@@ -1,4 +1,11 @@
-import { createHash, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  X509Certificate,
+} from "node:crypto";
 import { SyncError } from "./errors.ts";
 
 /** P-256 as Node names it: the one curve of a fleet's keys. */
@@ -61,4 +68,14 @@ export function newKey(): KeyObject {
 
 export function keyPem(key: KeyObject): string {
   return String(key.export({ type: "pkcs8", format: "pem" }));
+}
+
+/** Whether two PEM texts are a key and the certificate for it. */
+export function fits(keyText: string, certificatePem: string): boolean {
+  try {
+    const own = createPublicKey(createPrivateKey(keyText)).export({ type: "spki", format: "der" });
+    return own.equals(new X509Certificate(certificatePem).publicKey.export({ type: "spki", format: "der" }));
+  } catch {
+    return false;
+  }
 }

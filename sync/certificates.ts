@@ -131,7 +131,8 @@ export async function revocationList(
     ...{ thisUpdate: new Date(nowMs - DAY_MS), nextUpdate: new Date(nextMs) },
     entries: revoked.map(({ serial: serialNumber, atMs }) => ({ serialNumber, revocationDate: new Date(atMs) })),
   });
-  return pem(list);
+  // RFC 7468, 6: the library's own label is one that OpenSSL does not know.
+  return pem(list).replaceAll(" CRL-----", " X509 CRL-----");
 }
 
 /** As a list of parts and not as text: nothing in a name has a meaning. */

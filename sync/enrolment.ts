@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, type KeyObject, sign, verify, X509Certificate } from "node:crypto";
+import { type KeyObject, sign, verify, X509Certificate } from "node:crypto";
 import { z } from "zod";
 import { SyncError } from "./errors.ts";
 import { type FleetKeys, fleetKeys, readSigned } from "./fleet-keys.ts";
@@ -122,14 +122,4 @@ export function readCertificateAnswer(
   const answer = checked(certificateAnswerSchema, readSigned(payload, keys));
   if (answer.fleet === to.fleet && answer.gateway === to.gateway) return answer;
   throw new SyncError("SYNC_NOT_FOR_US", { fleet: answer.fleet, gateway: answer.gateway });
-}
-
-/** Whether two PEM texts are a key and the certificate for it. */
-export function fits(keyText: string, certificatePem: string): boolean {
-  try {
-    const own = createPublicKey(createPrivateKey(keyText)).export({ type: "spki", format: "der" });
-    return own.equals(new X509Certificate(certificatePem).publicKey.export({ type: "spki", format: "der" }));
-  } catch {
-    return false;
-  }
 }
