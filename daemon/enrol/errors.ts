@@ -20,7 +20,7 @@ export class JoinError extends Error {
   constructor(
     code: JoinErrorCode,
     detail: Readonly<Record<string, unknown>> = {},
-    options: { cause?: unknown; hint?: string } = {},
+    options: { cause?: unknown; hint?: string | undefined } = {},
   ) {
     super(joinErrors[code], options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
