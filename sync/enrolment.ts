@@ -119,7 +119,9 @@ export function readCertificateAnswer(
   keys: FleetKeys,
   to: { readonly fleet: string; readonly gateway: string },
 ): CertificateAnswer {
-  const answer = checked(certificateAnswerSchema, readSigned(payload, keys));
+  // A file ends with a line break, and the signature with the text.
+  const bytes = Buffer.from(Buffer.from(payload).toString("utf8").trim());
+  const answer = checked(certificateAnswerSchema, readSigned(bytes, keys));
   if (answer.fleet === to.fleet && answer.gateway === to.gateway) return answer;
   throw new SyncError("SYNC_NOT_FOR_US", { fleet: answer.fleet, gateway: answer.gateway });
 }
