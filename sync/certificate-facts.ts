@@ -13,8 +13,12 @@ export const CURVE = "prime256v1";
 const CLIENT = "1.3.6.1.5.5.7.3.2";
 const MOST_CERTIFICATE_CHARS = 16_384;
 
+/** A subject that is one name of those that are given here, and nothing else. */
+const NAME_ALONE = /^CN=([A-Za-z0-9:_ -]+)$/;
+
 /** What a certificate says, without the library that makes them: the daemon reads one at each start. */
 export interface CertificateFacts {
+  /** Empty: a subject such as no fleet gives. */
   readonly commonName: string;
   /** In hex, lower case. */
   readonly serial: string;
@@ -31,9 +35,9 @@ export function certificateFacts(pem: string): CertificateFacts {
   try {
     if (pem.length > MOST_CERTIFICATE_CHARS) throw new RangeError("it is too large");
     const certificate = new X509Certificate(pem);
-    const { CN: commonName } = certificate.toLegacyObject().subject as { CN?: unknown };
     return {
-      commonName: typeof commonName === "string" ? commonName : "",
+      // Not by toLegacyObject: in Node 20 a process that calls it before its first TLS connection never has one.
+      commonName: NAME_ALONE.exec(certificate.subject)?.[1] ?? "",
       serial: certificate.serialNumber.toLowerCase(),
       notBeforeMs: Date.parse(certificate.validFrom),
       notAfterMs: Date.parse(certificate.validTo),

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { type CertificateFacts, certificateFacts, fits, keyPem, newKey } from "../../sync/certificate-facts.ts";
+import { crashpoint } from "../crashpoint.ts";
 import { syncFolder, writeDurably } from "../durable-file.ts";
 import { JoinError } from "./errors.ts";
 
@@ -62,7 +63,9 @@ export class IdentityFiles {
     }
     mkdirSync(this.#next, { recursive: true, mode: 0o700 });
     const key = newKey();
+    crashpoint("identity.key.before");
     writeDurably(file, keyPem(key), SECRET);
+    crashpoint("identity.key.after");
     return key;
   }
 
@@ -91,9 +94,11 @@ export class IdentityFiles {
     if (!fits(key, certificate)) throw new JoinError("JOIN_ANSWER", { reason: "it is for another key" });
     if (ca !== undefined) writeDurably(this.paths.ca, ca, PUBLIC);
     writeDurably(join(this.#next, "gateway.pem"), certificate, PUBLIC);
+    crashpoint("identity.certificate.after");
     rmSync(join(this.#next, "enrolment.json"), { force: true });
     const number = String(Math.max(0, ...this.#numbers()) + 1);
     renameSync(this.#next, join(this.folder, number));
+    crashpoint("identity.moved");
     this.#use(number);
     return read(join(this.folder, number, "gateway.pem"), join(this.folder, number, "gateway.key"));
   }
@@ -159,7 +164,9 @@ export class IdentityFiles {
     if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true && readlinkSync(path) === to) return;
     rmSync(`${path}.tmp`, { force: true });
     symlinkSync(to, `${path}.tmp`);
+    crashpoint(`identity.${name}.before`);
     renameSync(`${path}.tmp`, path);
+    crashpoint(`identity.${name}.after`);
   }
 }
 

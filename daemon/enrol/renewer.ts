@@ -49,7 +49,7 @@ const ATTEMPTS = 3;
 export function renewalDueMs({ notBeforeMs, notAfterMs, keyHash }: CertificateFacts): number {
   const lifeMs = notAfterMs - notBeforeMs;
   const share = Number.parseInt(keyHash.slice(0, 8), 16) / 0x1_0000_0000;
-  return notBeforeMs + lifeMs * (2 / 3 + share / 12);
+  return Math.round(notBeforeMs + lifeMs * (2 / 3 + share / 12));
 }
 
 export function renewalDue(facts: CertificateFacts, nowMs: number): boolean {
