@@ -46,14 +46,15 @@ async function init({ fleet, brokerHost, port, dir }: Options, io: Io): Promise<
   const broker = join(directory, BROKER_FOLDER);
   io.out(
     [
-      `The fleet ${fleet} is in ${directory}. Its CA, SHA-256: ${fingerprint(authority.certificate)}`,
+      `The fleet ${fleet} is in ${directory === "." ? "this folder" : directory}. Its CA, SHA-256: ${fingerprint(authority.certificate)}`,
       "",
       `  ${join(directory, "ca")}  the CA: who has this folder can let gateways in. Keep a copy of it, and nobody else`,
       `  ${broker}  for mosquitto: ${["mosquitto.conf", "acl", "crl.pem", "broker.pem", "broker.key", "ca.pem"].join(", ")}`,
       `  ${join(directory, "holdfast-fleet.yaml")}  for the collector, with its certificate and keys beside it`,
       "",
       "Next:",
-      `  mosquitto -c ${join(broker, "mosquitto.conf")}   (its user has to be able to read the folder and write state/)`,
+      `  chown -R mosquitto: ${broker}   (as root, where the broker runs as this user)`,
+      `  mosquitto -c ${join(broker, "mosquitto.conf")}`,
       `  holdfast-fleet serve --config ${join(directory, "holdfast-fleet.yaml")}`,
       `  holdfast-fleet enroll plant-7 --config ${join(directory, "holdfast-fleet.yaml")}`,
       "",

@@ -15,7 +15,8 @@ const MOST_PACKET_BYTES = 262_144;
 export function mosquittoText({ folder, port }: BrokerPlace): string {
   const file = (name: string): string => join(folder, name);
   return `# The broker of a fleet, made by \`holdfast-fleet init\`. mosquitto 2.0 or later.
-# Paths are whole, so that it can be included from anywhere; the broker's user has to be able to read the files.
+# A whole configuration, to be used alone: what it sets may be set once. Its user has to be able to read the files and to
+# write state/, since mosquitto gives up root before it opens them.
 listener ${port}
 tls_version tlsv1.2
 cafile ${file("ca.pem")}
