@@ -6,7 +6,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { childPath } from "../../daemon/children.ts";
 import { IdentityFiles } from "../../daemon/enrol/identity-files.ts";
 import { Renewer } from "../../daemon/enrol/renewer.ts";
+import { readAuthority } from "../../fleet/enrol/authority.ts";
+import { enrol } from "../../fleet/enrol/desk.ts";
+import { Ledger } from "../../fleet/enrol/ledger.ts";
+import { collectorKey } from "../../fleet/key.ts";
 import { becomes } from "../../scripts/trial/claims.ts";
+import { startDaemon } from "../../scripts/trial/daemon.ts";
 import { fleetKeys } from "../../sync/fleet-keys.ts";
 import { gatewayTopics } from "../../sync/topics.ts";
 import { FleetSite, type Serving, serving } from "../support/fleet-site.ts";
@@ -194,6 +199,43 @@ describeWithMosquitto("a fleet of one's own", () => {
     expect([files.hasOther(), files.current()?.certificate]).toEqual([false, after?.certificate]);
     await made.link.stop();
   }, 60_000);
+
+  test("is kept by a daemon whose certificate is to end soon, without anybody's help", async () => {
+    const authority = readAuthority(join(site.folder, "ca"));
+    const key = collectorKey(join(site.folder, ".holdfast-fleet", "collector.key"));
+    // So short that it is to be renewed at once.
+    const terms = {
+      validMs: HOUR_MS,
+      certificateMs: HOUR_MS,
+      keys: [key.publicText],
+      fleet: "north",
+      gateway: "plant-9",
+    };
+    const text = await enrol(
+      { authority, ledger: new Ledger(authority.folder), nowMs: () => Date.now() },
+      { ...terms, brokers: [`mqtts://localhost:${port}`] },
+      key.signer,
+    );
+    const bus = `bus: { kind: embedded, port: ${await freePort()} }\n`;
+    const folder = gatewayFolder(
+      "plant-9",
+      `${bus}fleet: { name: x, brokers: ["mqtts://x:1"], firstWithinSeconds: 0 }\n`,
+    );
+    writeFileSync(join(folder, "enrolment.json"), text);
+    const done = joinBy("plant-9", "enrolment.json", "--write");
+    expect(done, done.err).toMatchObject({ status: 0 });
+    const files = new IdentityFiles(join(folder, "data"));
+    const before = files.current();
+    const daemon = await startDaemon(join(folder, "holdfast.yaml"), join(folder, "data"));
+    ends.push(async () => daemon.kill());
+    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 20_000)).toBe(true);
+    expect([files.current()?.facts.commonName, files.current()?.key === before?.key]).toEqual(["plant-9", false]);
+    expect(files.hasOther()).toBe(true);
+    await broker?.end();
+    await startBroker();
+    // The connection that follows is made with the new pair, and the old one goes.
+    expect(await becomes(() => !files.hasOther(), 20_000)).toBe(true);
+  }, 90_000);
 
   test("lets a revoked gateway in no more: after SIGHUP no new connection, after a restart none", async () => {
     const standing = await client("plant-7");
