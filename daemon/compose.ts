@@ -1,5 +1,5 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { GatewayConfig } from "../config/gateway.ts";
 import type { LoadedConfig } from "../config/load.ts";
 import { Inference } from "../models/inference.ts";
@@ -22,6 +22,7 @@ import { childPath } from "./children.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { armCrashpoint } from "./crashpoint.ts";
 import { Door } from "./door.ts";
+import { IdentityFiles } from "./enrol/identity-files.ts";
 import { FleetPart } from "./fleet/fleet-part.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
@@ -205,17 +206,21 @@ interface Linking {
 
 /** The way to the fleet; undefined: there is none, and no connection is ever made. */
 function createFleet(
-  { loaded, environment, log, fail }: ComposeOptions,
+  { loaded, environment, log, fail, dataDirectory }: ComposeOptions,
   deps: Linking,
   { people, verbsFor }: Authority,
   actions: () => Actions,
 ): FleetPart | undefined {
   const { fleet } = loaded.config.gateway;
   if (fleet === undefined) return undefined;
-  const files = namedFiles({ environment, baseDirectory: loaded.baseDirectory });
+  const { baseDirectory } = loaded;
+  const files = namedFiles({ environment, baseDirectory });
+  const own = new IdentityFiles(dataDirectory);
+  const { certificate = "" } = fleet.tls;
+  const identity = resolve(baseDirectory, certificate) === resolve(own.paths.certificate) ? own : undefined;
   return new FleetPart(
     {
-      ...{ ...deps, log: log.child({ part: "fleet" }), random: Math.random, files, fail, people },
+      ...{ identity, ...deps, log: log.child({ part: "fleet" }), random: Math.random, files, fail, people },
       verbsFor: (person) => verbsFor(actions(), person),
     },
     fleet,

@@ -12,7 +12,12 @@ export function writeDurably(path: string, content: string | Uint8Array, mode = 
     closeSync(file);
   }
   renameSync(temporary, path);
-  const folder = openSync(dirname(path), "r");
+  syncFolder(dirname(path));
+}
+
+/** What was renamed or made in a folder is on disk. */
+export function syncFolder(path: string): void {
+  const folder = openSync(path, "r");
   try {
     fsyncSync(folder);
   } finally {

@@ -6,8 +6,9 @@ import { QueryServer } from "./api/query-server.ts";
 import { askDatabase, socketPathOf } from "./api/questions.ts";
 import { FleetBroker } from "./broker.ts";
 import { Collector } from "./collector.ts";
+import { openDesk } from "./enrol/open-desk.ts";
 import { takeBatches } from "./importing.ts";
-import { collectorKey } from "./key.ts";
+import { type CollectorKey, collectorKey } from "./key.ts";
 import type { Log } from "./log.ts";
 import { type FleetPlace, openDatabase, pgliteFolder } from "./open.ts";
 import { Tidy } from "./tidy.ts";
@@ -34,7 +35,8 @@ export async function compose(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<Served> {
   const { config, baseDirectory } = place;
-  const { signer, publicText } = collectorKey(resolve(baseDirectory, config.keyFile));
+  const key = collectorKey(resolve(baseDirectory, config.keyFile));
+  const { signer, publicText } = key;
   const database = await openDatabase(place);
   const brokers: FleetBroker[] = [];
   const nowMs = (): number => Date.now();
@@ -47,8 +49,13 @@ export async function compose(
     { fleet: config.fleet, queue: config.collector.queue, gatherMs: config.collector.gatherMs },
   );
   const own = randomBytes(4).toString("hex");
-  for (let at = 0; at < config.collector.clients; at++)
-    brokers.push(broker(place, `collector-${own}-${at}`, at, collector, log));
+  for (let at = 0; at < config.collector.clients; at++) {
+    // Each hears the retained states for itself; one of the process's clients is enough.
+    const filters = [...collectorFilters(config.fleet), ...(at === 0 ? [stateFilter(config.fleet)] : [])];
+    const heard = (topic: string, payload: Uint8Array) => collector.heard(topic, payload);
+    brokers.push(broker(place, `collector-${own}-${at}`, filters, heard, log));
+  }
+  const desks = deskOf(place, key, `enrol-${own}`, log);
   const folder = pgliteFolder(place);
   const take = (batches: Parameters<typeof takeBatches>[3]) => takeBatches(database, signer, config.fleet, batches);
   const questions = folder === undefined ? [] : [new QueryServer(socketPathOf(folder), askDatabase(database, take))];
@@ -59,27 +66,34 @@ export async function compose(
     stop: () => database.close(),
   };
   return {
-    parts: [store, new Tidy(database, config.retention, log), ...questions, collector, ...brokers],
+    parts: [store, new Tidy(database, config.retention, log), ...questions, collector, ...brokers, ...desks],
     collector,
     isConnected: () => brokers.some((one) => one.isConnected),
   };
 }
 
+/** A connection of its own: requests wait for a signature, and batches do not wait for them. */
+function deskOf(place: FleetPlace, key: CollectorKey, clientId: string, log: Log): readonly FleetBroker[] {
+  const desk = openDesk(place, key, log);
+  if (desk === undefined) return [];
+  const heard = (topic: string, payload: Uint8Array) => desk.heard(topic, payload, (reply) => own.publish(reply));
+  const own = broker(place, clientId, [desk.filter], heard, log);
+  return [own];
+}
+
 function broker(
   { config, baseDirectory }: FleetPlace,
   clientId: string,
-  at: number,
-  collector: Collector,
+  filters: readonly string[],
+  heard: (topic: string, payload: Uint8Array) => Promise<void>,
   log: Log,
 ): FleetBroker {
   const read = (name: string | undefined): string | undefined =>
     name === undefined ? undefined : readFileSync(resolve(baseDirectory, name), "utf8");
   const { tls, passwordFile, brokers: urls, username } = config;
-  // Each hears the retained states for itself; one of the process's clients is enough.
-  const filters = [...collectorFilters(config.fleet), ...(at === 0 ? [stateFilter(config.fleet)] : [])];
   return new FleetBroker(
     {
-      ...{ random: Math.random, log, heard: (topic, payload) => collector.heard(topic, payload) },
+      ...{ random: Math.random, log, heard },
       files: () => ({
         ...{ ca: read(tls.ca), certificate: read(tls.certificate), key: read(tls.key) },
         password: read(passwordFile)?.trim(),

@@ -20,7 +20,8 @@ export interface ClientOptions {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly keepaliveSeconds: number;
-  readonly will: { readonly topic: string; readonly payload: string };
+  /** Left out by who is no gateway yet: nobody is to be told that it went. */
+  readonly will?: { readonly topic: string; readonly payload: string } | undefined;
   readonly patience: Patience;
   /** What this broker was found to take in one packet. */
   readonly packetBytes: number | undefined;
@@ -49,11 +50,13 @@ export function clientOptions({
       ...{ sessionExpiryInterval: 0, receiveMaximum: RECEIVE_MAXIMUM, maximumPacketSize: MOST_PACKET_BYTES },
       requestProblemInformation: true,
     },
-    will: {
-      ...{ topic: will.topic, payload: Buffer.from(will.payload), qos: 1, retain: true },
-      properties: { willDelayInterval: WILL_DELAY_SECONDS },
-    },
+    ...(will === undefined ? {} : { will: willOf(will) }),
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
   };
+}
+
+function willOf({ topic, payload }: NonNullable<ClientOptions["will"]>): NonNullable<IClientOptions["will"]> {
+  const properties = { willDelayInterval: WILL_DELAY_SECONDS };
+  return { topic, payload: Buffer.from(payload), qos: 1, retain: true, properties };
 }

@@ -12,6 +12,8 @@ export const syncErrors = {
   SYNC_NOT_FOR_US: "The message is for another gateway or fleet.",
   SYNC_OTHER_SESSION: "The message answers an earlier connection.",
   SYNC_ACKNOWLEDGED_UNSENT: "The fleet acknowledged what was never there.",
+  SYNC_CERTIFICATE: "This is no certificate.",
+  SYNC_REQUEST: "This is no request for a certificate that its own key signed.",
   SYNC_BATCH_INVALID: "The batch is not what this version of the wire says.",
 } as const;
 

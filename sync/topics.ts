@@ -12,6 +12,8 @@ export interface GatewayTopics {
   readonly command: string;
   readonly desired: string;
   readonly backfill: string;
+  /** Answers to what was asked on `rep/csr`. */
+  readonly certificate: string;
   up(stream: string): string;
   report(what: string): string;
 }
@@ -25,6 +27,7 @@ export function gatewayTopics(fleet: string, gateway: string): GatewayTopics {
     command: `${base}/down/cmd`,
     desired: `${base}/down/desired`,
     backfill: `${base}/down/backfill`,
+    certificate: `${base}/down/enrol`,
     up: (stream) => `${base}/up/${stream}`,
     report: (what) => `${base}/rep/${what}`,
   };
@@ -56,4 +59,38 @@ export function upTopic(topic: string): UpTopic | undefined {
   if (!TOPIC_NAME.test(fleet) || !TOPIC_NAME.test(gateway)) return undefined;
   if (branch === "state") return what === "" ? { fleet, gateway, branch, what } : undefined;
   return (branch === "up" || branch === "rep") && what !== "" ? { fleet, gateway, branch, what } : undefined;
+}
+
+const NEWCOMER = "enrol:";
+
+/**
+ * The name of a gateway that has no certificate of its own yet: that of its bootstrap certificate, and its level of a topic.
+ * No gateway can be called so, and what a broker lets a gateway do below its own name is what this one may do below this.
+ */
+export function newcomerName(gateway: string): string {
+  return `${NEWCOMER}${gateway}`;
+}
+
+/** What the one who signs certificates listens to, for itself alone. */
+export function requestFilter(fleet: string): string {
+  return `${ROOT}/${fleet}/+/rep/csr`;
+}
+
+export interface RequestTopic {
+  readonly fleet: string;
+  readonly gateway: string;
+  /** Asked with a bootstrap certificate. */
+  readonly isNewcomer: boolean;
+  /** Where the answer goes. */
+  readonly answer: string;
+}
+
+/** Takes the topic of a request for a certificate apart; undefined for any other. */
+export function requestTopic(topic: string): RequestTopic | undefined {
+  const [root, version, fleet = "", name = "", branch, what, ...more] = topic.split("/");
+  if (`${root}/${version}` !== ROOT || branch !== "rep" || what !== "csr" || more.length > 0) return undefined;
+  const isNewcomer = name.startsWith(NEWCOMER);
+  const gateway = isNewcomer ? name.slice(NEWCOMER.length) : name;
+  if (!TOPIC_NAME.test(fleet) || !TOPIC_NAME.test(gateway)) return undefined;
+  return { fleet, gateway, isNewcomer, answer: `${ROOT}/${fleet}/${name}/down/enrol` };
 }

@@ -61,6 +61,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   audit: () => import("./audit.ts"),
   outbox: () => import("./outbox.ts"),
   link: () => import("./link.ts"),
+  enroll: () => import("./enroll.ts"),
   completion: () => import("./completion.ts"),
 };
 

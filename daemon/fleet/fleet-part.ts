@@ -9,6 +9,8 @@ import { Uplink } from "../../sync/uplink.ts";
 import type { Verb } from "../api/control-server.ts";
 import type { NamedFiles } from "../bus/named-files.ts";
 import type { Clock } from "../clock.ts";
+import type { IdentityFiles } from "../enrol/identity-files.ts";
+import { Renewer } from "../enrol/renewer.ts";
 import type { Log } from "../log.ts";
 import type { People, Person } from "../people.ts";
 import type { Reader } from "../store/reader.ts";
@@ -28,6 +30,8 @@ interface Deps {
   readonly fail: (error: Error) => void;
   readonly files: NamedFiles;
   readonly people: Pick<People, "bySignature">;
+  /** The gateway's own key and certificate, to be renewed; undefined where they are somebody else's care. */
+  readonly identity: IdentityFiles | undefined;
   /** What somebody may ask who signed it elsewhere. */
   readonly verbsFor: (person: Person) => Readonly<Record<string, Verb>>;
 }
@@ -51,6 +55,7 @@ export class FleetPart {
   readonly #link: Link;
   readonly #keys: FleetKeys;
   readonly #commands: Commands;
+  readonly #renewer: Renewer | undefined;
   /** The fleet's clock less this boot's; undefined until it was heard. */
   #offsetMs: number | undefined;
   #uplink: Uplink | undefined;
@@ -65,6 +70,8 @@ export class FleetPart {
     this.#keys = fleetKeys(config.keys);
     const { clock, random, log } = deps;
     const topics = gatewayTopics(config.name, gateway);
+    // A broker whose lines know nothing of it would refuse all that is asked for with it.
+    const renewals = deps.identity === undefined ? [] : [topics.certificate];
     const { brokers, username, proxy, keepaliveSeconds, tls } = config;
     this.#link = new Link(
       { clock, random, log, files: filesOf(config, deps.files) },
@@ -72,14 +79,19 @@ export class FleetPart {
         ...{ fleet: config.name, gateway, brokers, username, proxy, keepaliveSeconds, serverName: tls.serverName },
         ...{ software: version(), firstWithinMs: config.firstWithinSeconds * 1000 },
         backoff: { ...usualBackoff, capMs: config.reconnectWithinSeconds * 1000 },
-        ...{ subscriptions: [topics.acknowledgement, topics.backfill, topics.command] },
+        ...{ subscriptions: [topics.acknowledgement, topics.backfill, topics.command, ...renewals] },
       },
     );
-    this.#link.onUp = (session) => this.#uplink?.up(session);
+    this.#renewer = this.#createRenewer();
+    this.#link.onUp = (session) => {
+      this.#uplink?.up(session);
+      this.#renewer?.look();
+    };
     this.#link.onDown = () => this.#uplink?.down();
     this.#commands = this.#createCommands(topics);
     this.#link.onMessage = (topic, payload, isRetained) => {
       if (topic === topics.command) void this.#commands.heard(payload, isRetained).catch(deps.fail);
+      if (topic === topics.certificate) this.#renewer?.heard(payload);
       if (topic === topics.acknowledgement || topic === topics.backfill) this.#uplink?.heard(payload);
     };
   }
@@ -123,6 +135,7 @@ export class FleetPart {
     };
     await this.#uplink.start();
     await this.#commands.start();
+    await this.#renewer?.start();
     store.onCommitted = () => this.#uplink?.wake();
     this.#timer = setInterval(() => this.#keepBudget(), KEEP_BUDGET_MS);
     this.#timer.unref();
@@ -133,6 +146,7 @@ export class FleetPart {
     clearInterval(this.#timer);
     this.#deps.store.onCommitted = () => undefined;
     await this.#link.stop();
+    await this.#renewer?.stop();
     await this.#uplink?.stop();
     this.#keepBudget();
   }
@@ -150,7 +164,7 @@ export class FleetPart {
   #createCommands(topics: GatewayTopics): Commands {
     const { store, clock, newId, reader, people, verbsFor } = this.#deps;
     const { report: record } = uplinkLog({ store, reader, clock, newId });
-    const nowMs = (): number => (this.#offsetMs === undefined ? clock.wallMs() : clock.bootMs() + this.#offsetMs);
+    const nowMs = (): number => this.#nowMs();
     const { name: fleet } = this.#config;
     return new Commands(
       {
@@ -163,6 +177,22 @@ export class FleetPart {
       },
       { fleet, gateway: this.#gateway },
     );
+  }
+
+  #createRenewer(): Renewer | undefined {
+    const { identity: files, log } = this.#deps;
+    if (files === undefined) return undefined;
+    const { name: fleet } = this.#config;
+    return new Renewer(
+      { link: this.#link, files, log, nowMs: () => this.#nowMs() },
+      { fleet, gateway: this.#gateway, keys: this.#keys },
+    );
+  }
+
+  /** The fleet's clock as far as it is known, else this machine's. */
+  #nowMs(): number {
+    const { clock } = this.#deps;
+    return this.#offsetMs === undefined ? clock.wallMs() : clock.bootMs() + this.#offsetMs;
   }
 
   #keepBudget(): void {

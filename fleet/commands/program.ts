@@ -12,6 +12,11 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   gaps: () => import("./gaps.ts"),
   import: () => import("./import.ts"),
   key: () => import("./key.ts"),
+  init: () => import("./init.ts"),
+  enroll: () => import("./enroll.ts"),
+  sign: () => import("./sign.ts"),
+  revoke: () => import("./revoke.ts"),
+  acl: () => import("./acl.ts"),
 };
 
 /** Parses the arguments and runs one verb. Resolves with the exit status: 0 done, 1 failed, 2 usage. */

@@ -1,8 +1,10 @@
 import { configErrors } from "../../config/errors.ts";
 import { busErrors } from "../../daemon/bus/errors.ts";
+import { joinErrors } from "../../daemon/enrol/errors.ts";
 import { daemonErrors } from "../../daemon/errors.ts";
 import { sourceErrors } from "../../daemon/sources/errors.ts";
 import { storeErrors } from "../../daemon/store/errors.ts";
+import { enrolErrors } from "../../fleet/enrol/errors.ts";
 import { fleetErrors } from "../../fleet/errors.ts";
 import { modelErrors } from "../../models/errors.ts";
 import { syncErrors } from "../../sync/errors.ts";
@@ -19,7 +21,9 @@ export const errorSections: readonly Section[] = [
   { title: "Models and inference hosts", file: "models/errors.ts", errors: modelErrors },
   { title: "Gateway and fleet", file: "sync/errors.ts", errors: syncErrors },
   { title: "The fleet's end", file: "fleet/errors.ts", errors: fleetErrors },
+  { title: "Enrolment", file: "fleet/enrol/errors.ts", errors: enrolErrors },
   { title: "Daemon and commands", file: "daemon/errors.ts", errors: daemonErrors },
+  { title: "Joining a fleet", file: "daemon/enrol/errors.ts", errors: joinErrors },
   { title: "Bus", file: "daemon/bus/errors.ts", errors: busErrors },
   { title: "Sources", file: "daemon/sources/errors.ts", errors: sourceErrors },
   { title: "Store", file: "daemon/store/errors.ts", errors: storeErrors },

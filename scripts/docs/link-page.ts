@@ -102,7 +102,7 @@ function profiles(): string[] {
     "| messages without an answer | 100 a connection | at most 20 |",
     "| messages a second | 100 a connection | set `fleet.budget.bytesPerSecond` for a backlog over a quick line |",
     "| slashes of a topic | 7 | at most 5 |",
-    "| filters of a SUBSCRIBE | 8 | 3 |",
+    "| filters of a SUBSCRIBE | 8 | at most 4 |",
     "| client's name | that which the policy of the certificate allows | the gateway's name is the thing's: `iot:Connect` on `client/NAME` |",
     "| last will | not retained | `state` stays `ready` when a gateway is lost; go by `lastSeenAt` of `holdfast-fleet gateways` |",
     "",

@@ -1,20 +1,27 @@
 // Two gateways and their fleet on this machine: TLS, a broker, a collector. Pulls the plug on one, brings it back, and tells.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { connectAsync, type MqttClient } from "mqtt";
+import { withSection } from "../../config/edit.ts";
 import { childPath } from "../../daemon/children.ts";
 import { becomes } from "../trial/claims.ts";
 import { freePort } from "../trial/daemon.ts";
 import { Line } from "../trial/fleet/line.ts";
-import { certificatesIn } from "./certificates.ts";
 
 const SECONDS_WITHOUT = 20;
 const READINGS_PER_SECOND = 50;
 
-const folder = resolve(process.argv[2] ?? ".holdfast-fleet-try");
+/** Each run makes a fleet, and a fleet has one folder for ever. */
+const folder = unused(resolve(process.argv[2] ?? ".holdfast-fleet-try"));
 const children: ChildProcess[] = [];
 const began = performance.now();
+
+function unused(base: string): string {
+  let run = 1;
+  while (existsSync(join(base, String(run)))) run += 1;
+  return join(base, String(run));
+}
 
 function say(text: string): void {
   console.log(`${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s  ${text}`);
@@ -36,10 +43,13 @@ function ran(program: string, args: readonly string[], cwd: string): string {
   return done.stdout === "" ? done.stderr : done.stdout;
 }
 
-/** Says a command and shows what it prints. */
-function shown(program: "holdfast" | "holdfast-fleet", args: readonly string[], cwd: string): void {
+/** Says a command and shows what it prints. What it says to the broker goes through this process, which must not wait. */
+async function shown(program: "holdfast" | "holdfast-fleet", args: readonly string[], cwd: string): Promise<void> {
   say(`$ ${program} ${args.join(" ")}`);
-  const text = ran(program === "holdfast" ? "daemon/main" : "fleet/main", args, cwd);
+  const path = childPath(program === "holdfast" ? "daemon/main" : "fleet/main");
+  const text = await new Promise<string>((resolve) => {
+    execFile(process.execPath, [path, ...args], { cwd }, (_, out, err) => resolve(out === "" ? err : out));
+  });
   for (const line of text.trimEnd().split("\n")) console.log(`         ${line}`);
 }
 
@@ -50,10 +60,9 @@ interface Gateway {
   readonly sensor: MqttClient;
 }
 
-async function gateway(name: string, brokerPort: number, key: string): Promise<Gateway> {
+async function gateway(name: string, brokerPort: number): Promise<Gateway> {
   const own = join(folder, name);
   mkdirSync(own, { recursive: true });
-  certificatesIn(folder).certificate(name, "ca", "extendedKeyUsage=clientAuth");
   const line = new Line(brokerPort);
   await line.start();
   const port = await freePort();
@@ -61,11 +70,6 @@ async function gateway(name: string, brokerPort: number, key: string): Promise<G
     device: { name },
     bus: { kind: "embedded", port },
     mode: "observe",
-    fleet: {
-      ...{ name: "try", brokers: [`mqtts://localhost:${line.port}`], keys: [key] },
-      tls: { ca: "../ca.pem", certificate: `../${name}.pem`, key: `../${name}.key` },
-      ...{ firstWithinSeconds: 0, reconnectWithinSeconds: 5, keepaliveSeconds: 10 },
-    },
     agents: {
       pump: {
         sources: [
@@ -81,7 +85,13 @@ async function gateway(name: string, brokerPort: number, key: string): Promise<G
       },
     },
   };
-  writeFileSync(join(own, "holdfast.yaml"), JSON.stringify(config, undefined, 2));
+  const file = join(own, "holdfast.yaml");
+  writeFileSync(file, JSON.stringify(config, undefined, 2));
+  await shown("holdfast-fleet", ["enroll", name, "--broker", `mqtts://localhost:${line.port}`], folder);
+  await shown("holdfast", ["enroll", `../${name}.enrolment.json`, "--write"], own);
+  // Quicker than a gateway in the field, so that there is something to see.
+  const hurry = { firstWithinSeconds: 0, reconnectWithinSeconds: 5, keepaliveSeconds: 10 };
+  writeFileSync(file, withSection(readFileSync(file, "utf8"), "fleet", hurry) ?? "");
   started(name, process.execPath, [childPath("daemon/main"), "run"], own);
   const isReady = (): boolean => ran("daemon/main", ["status"], own).includes("ready");
   if (!(await becomes(isReady, 30_000))) throw new Error(`${name} does not start`);
@@ -99,35 +109,23 @@ function records(where: Gateway): number {
 async function work(): Promise<void> {
   mkdirSync(folder, { recursive: true });
   say(`everything is in ${folder}; end it at any time with Ctrl-C`);
-  const certificates = certificatesIn(folder);
-  certificates.authority("ca");
-  certificates.certificate("broker", "ca", "subjectAltName=DNS:localhost,IP:127.0.0.1");
-  certificates.certificate("collector", "ca", "extendedKeyUsage=clientAuth");
-  say("keys and certificates made: a CA, the broker's, the collector's");
   const port = await freePort();
-  writeFileSync(
-    join(folder, "mosquitto.conf"),
-    `listener ${port} 127.0.0.1\ncafile ca.pem\ncertfile broker.pem\nkeyfile broker.key\nrequire_certificate true\nuse_identity_as_username true\nacl_file acl\nuser root\nlog_type error\n`,
+  await shown(
+    "holdfast-fleet",
+    ["init", "--fleet", "try", "--broker-host", "localhost", "--port", String(port)],
+    folder,
   );
-  const own = ["pattern write holdfast/v1/try/%u/up/#", "pattern write holdfast/v1/try/%u/rep/#"];
-  const both = ["pattern readwrite holdfast/v1/try/%u/state", "pattern read holdfast/v1/try/%u/down/#"];
-  writeFileSync(
-    join(folder, "acl"),
-    [...own, ...both, "user collector", "topic readwrite holdfast/v1/try/#", ""].join("\n"),
-    { mode: 0o600 },
-  );
-  started("mosquitto", "mosquitto", ["-c", "mosquitto.conf"], folder);
+  const conf = join("broker", "mosquitto.conf");
+  // As root it would become a user who may not read this folder.
+  if (process.getuid?.() === 0) appendFileSync(join(folder, conf), "user root\n");
+  started("mosquitto", "mosquitto", ["-c", conf], folder);
   say(`mosquitto listens on ${port}: TLS, a certificate for everybody, each gateway below its own name alone`);
-  const config = {
-    fleet: "try",
-    brokers: [`mqtts://localhost:${port}`],
-    tls: { ca: "ca.pem", certificate: "collector.pem", key: "collector.key" },
-  };
-  writeFileSync(join(folder, "holdfast-fleet.yaml"), JSON.stringify(config, undefined, 2));
-  const key = ran("fleet/main", ["key"], folder).trim();
-  started("collector", process.execPath, [childPath("fleet/main"), "serve"], folder);
-  say("a collector with an embedded database starts; its signing key goes into the gateways' files");
-  const [one, two] = [await gateway("pump-house-1", port, key), await gateway("pump-house-2", port, key)];
+  const collector = started("collector", process.execPath, [childPath("fleet/main"), "serve"], folder);
+  let said = "";
+  collector.stdout?.on("data", (piece: Buffer) => (said += piece.toString()));
+  if (!(await becomes(() => said.includes("collects from the broker"), 30_000))) throw new Error("no collector");
+  say("a collector with an embedded database runs, and signs certificates");
+  const [one, two] = [await gateway("pump-house-1", port), await gateway("pump-house-2", port)];
   say(`two gateways run, with ${READINGS_PER_SECOND} readings a second each`);
   let measured = 0;
   const timer = setInterval(() => {
@@ -141,13 +139,13 @@ async function work(): Promise<void> {
     }
   }, 100);
   await wait(6);
-  shown("holdfast-fleet", ["gateways"], folder);
+  await shown("holdfast-fleet", ["gateways"], folder);
   one.line.be({ kind: "refused" });
   say(`the plug of ${one.name} is pulled: for ${SECONDS_WITHOUT} s nothing of it gets through`);
   await wait(SECONDS_WITHOUT / 2);
-  shown("holdfast", ["link"], one.folder);
+  await shown("holdfast", ["link"], one.folder);
   await wait(SECONDS_WITHOUT / 2);
-  shown("holdfast", ["outbox"], one.folder);
+  await shown("holdfast", ["outbox"], one.folder);
   say(`and it went on deciding: ${records(one)} records wait; ${two.name} has ${records(two)}`);
   one.line.be({ kind: "well" });
   say("the plug is in again");
@@ -156,9 +154,9 @@ async function work(): Promise<void> {
   say(`all but what came just now is with the fleet, ${((performance.now() - from) / 1000).toFixed(1)} s later`);
   clearInterval(timer);
   await wait(3);
-  shown("holdfast-fleet", ["gateways"], folder);
-  shown("holdfast-fleet", ["gaps"], folder);
-  shown("holdfast-fleet", ["decisions", "--rule", "rough", "--limit", "3"], folder);
+  await shown("holdfast-fleet", ["gateways"], folder);
+  await shown("holdfast-fleet", ["gaps"], folder);
+  await shown("holdfast-fleet", ["decisions", "--rule", "rough", "--limit", "3"], folder);
   for (const { sensor, line } of [one, two]) {
     await sensor.endAsync(true);
     line.be({ kind: "well" });

@@ -19,7 +19,10 @@ const PLACES: Readonly<Record<string, readonly string[]>> = {
   // The fleet's end takes a folder as the daemon takes its data directory: by an exclusive transaction.
   "better-sqlite3": ["daemon/store/sqlite-writer.ts", "daemon/store/sqlite-reader.ts", "fleet/folder-lock.ts"],
   "@bufbuild/cel": ["daemon/expressions.ts"],
-  yaml: ["config/load.ts"],
+  // Reading a configuration, and writing one section of it.
+  yaml: ["config/load.ts", "config/edit.ts"],
+  "@peculiar/x509": ["sync/certificates.ts"],
+  "reflect-metadata": ["sync/certificates.ts"],
   "node-cron": ["daemon/sources/schedule.ts"],
   "csv-parse": ["daemon/csv.ts"],
   pino: ["daemon/log.ts", "fleet/log.ts"],
@@ -37,6 +40,7 @@ const PLACES: Readonly<Record<string, readonly string[]>> = {
     "sync/records.ts",
     "sync/messages.ts",
     "sync/command.ts",
+    "sync/enrolment.ts",
   ],
 };
 

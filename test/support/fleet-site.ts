@@ -16,7 +16,7 @@ export interface Serving {
   end(signal?: NodeJS.Signals): Promise<void>;
 }
 
-async function serving(
+export async function serving(
   command: string,
   args: readonly string[],
   folder: string,
