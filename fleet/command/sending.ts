@@ -17,6 +17,8 @@ export interface Sending {
   readonly id: string;
   readonly text: string;
   readonly expiresAt: number;
+  /** How long to wait for a result after that: what was begun in time may last. */
+  readonly lateMs: number;
 }
 
 export interface SendingDeps {
@@ -29,8 +31,6 @@ export interface SendingDeps {
 
 const KEEPALIVE_SECONDS = 30;
 const AGAIN_MS = 1000;
-/** From a command's end to the end of its result: what was begun in time may last. */
-const LATE_RESULT_MS = 10_000;
 const NOBODY_LISTENS = 0x10;
 const FIRST_REFUSAL = 0x80;
 
@@ -42,7 +42,7 @@ const FIRST_REFUSAL = 0x80;
 export async function sendCommand(deps: SendingDeps, sending: Sending): Promise<CommandResult | undefined> {
   const over = new AbortController();
   const end = (): void => over.abort(new Error("over"));
-  const late = setTimeout(end, Math.max(0, sending.expiresAt - deps.nowMs()) + LATE_RESULT_MS);
+  const late = setTimeout(end, Math.max(0, sending.expiresAt - deps.nowMs()) + sending.lateMs);
   deps.stop.addEventListener("abort", end, { once: true });
   if (deps.stop.aborted) end();
   try {

@@ -31,6 +31,9 @@ interface Options extends Where {
 
 const MINUTE_MS = 60_000;
 const EXPIRES_MINUTES = 5;
+const LATE_RESULT_MS = 10_000;
+/** What the wire takes for a person. */
+const MOST_NAME = 64;
 const SEND = "send FILE";
 
 export const verb = (io: Io) => (program: Command, run: RunVerb) =>
@@ -82,6 +85,7 @@ async function command(
   if (!TOPIC_NAME.test(gateway)) return problem("a gateway's name has letters, digits, - and _");
   if (options.as !== undefined && options.key === undefined)
     return problem("--as needs --key: the person's own Ed25519 key");
+  if (options.as?.length === 0 || (options.as?.length ?? 0) > MOST_NAME) return problem("--as: this is nobody's name");
   if (what === "send") {
     const [file] = words;
     if (file === undefined || words.length > 1 || options.out !== undefined) return problem(`it is: ${SEND}`);
@@ -180,18 +184,11 @@ async function send(made: Sent, { config, baseDirectory }: FleetPlace, options: 
   };
   const clientId = `command-${randomBytes(4).toString("hex")}`;
   const topics = gatewayTopics(made.fleet, made.gateway);
+  const { id, text, expiresAt } = made;
+  const sending = { brokers, username, serverName: tls.serverName, clientId, topics, id, text, expiresAt };
   const result = await sendCommand(
     { files, nowMs: () => Date.now(), waits, stop: io.stop },
-    {
-      brokers,
-      username,
-      serverName: tls.serverName,
-      clientId,
-      topics,
-      id: made.id,
-      text: made.text,
-      expiresAt: made.expiresAt,
-    },
+    { ...sending, lateMs: LATE_RESULT_MS },
   );
   const fate: Fate = result === undefined ? { state: "unanswered" } : { state: result.state, reason: result.reason };
   io.out(
