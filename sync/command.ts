@@ -3,7 +3,7 @@ import { SyncError } from "./errors.ts";
 import { checked, MOST_MESSAGE_BYTES, wireVersion } from "./messages.ts";
 import { type Signed, type Signer, signedParts, signedText } from "./signing.ts";
 
-/** What the fleet may ask of a gateway from afar. What lets more be done than before is asked on the spot. */
+/** What may be asked of a gateway from afar, as far as who signed may ask it there. The latch is released on the spot. */
 export const commandVerbs = ["stop", "mode", "switch", "approve", "deny", "logLevel"] as const;
 export type CommandVerb = (typeof commandVerbs)[number];
 

@@ -1,7 +1,3 @@
-import { z } from "zod";
-import { LOG_LEVEL_MINUTES, logLevels, MOST_LOG_LEVEL_MINUTES } from "../../sync/command.ts";
-import type { AsPerson } from "../api/as-person.ts";
-import type { Verb } from "../api/control-server.ts";
 import type { RootLog } from "../log.ts";
 
 interface Deps {
@@ -13,11 +9,6 @@ interface Deps {
 
 const MINUTE_MS = 60_000;
 const ORDER = ["debug", "info", "warn", "error"];
-
-const schema = z.object({
-  level: z.enum(logLevels),
-  minutes: z.number().int().min(1).max(MOST_LOG_LEVEL_MINUTES).default(LOG_LEVEL_MINUTES),
-});
 
 /** How much the daemon logs, changed for a limited time: a restart or the time's end brings the file's level back. */
 export class LogLevel {
@@ -62,11 +53,4 @@ export class LogLevel {
     log.level = to;
     if (!isQuieter) say();
   }
-}
-
-/** What may be asked of it from afar, by whoever may ask anything: it lets nothing more leave than before. */
-export function logLevelVerbs(logLevel: LogLevel, asPerson: AsPerson): Readonly<Record<string, Verb>> {
-  return {
-    logLevel: asPerson("logLevel", schema, ({ name }, { level, minutes }) => logLevel.set(level, minutes, name)),
-  };
 }

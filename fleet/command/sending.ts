@@ -81,7 +81,11 @@ interface Ended {
 async function atOne(url: string, deps: SendingDeps, sending: Sending): Promise<Ended> {
   const { serverName } = sending;
   const dialing = new AbortController();
-  const cut = (): void => dialing.abort(deps.stop.reason);
+  let client: LinkClient | undefined;
+  const cut = (): void => {
+    dialing.abort(deps.stop.reason);
+    client?.close();
+  };
   deps.stop.addEventListener("abort", cut, { once: true });
   try {
     if (deps.stop.aborted) cut();
@@ -92,9 +96,8 @@ async function atOne(url: string, deps: SendingDeps, sending: Sending): Promise<
       const talk = new Talk(deps, sending, resolve);
       const { clientId, username } = sending;
       const options = { url, clientId, username, password, keepaliveSeconds: KEEPALIVE_SECONDS };
-      const client = new LinkClient(line, { ...options, patience: usualPatience, packetBytes: undefined }, talk);
+      client = new LinkClient(line, { ...options, patience: usualPatience, packetBytes: undefined }, talk);
       talk.begin(client);
-      deps.stop.addEventListener("abort", () => client.close(), { once: true });
       if (deps.stop.aborted) client.close();
     });
   } catch (error) {

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { personAsker } from "../../daemon/api/as-person.ts";
 import type { Verb } from "../../daemon/api/control-server.ts";
-import { LogLevel, logLevelVerbs } from "../../daemon/fleet/log-level.ts";
+import { logLevelVerbs } from "../../daemon/api/log-verbs.ts";
+import { LogLevel } from "../../daemon/fleet/log-level.ts";
 import { createLog } from "../../daemon/log.ts";
 
 const MINUTE_MS = 60_000;
