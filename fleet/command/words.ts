@@ -49,7 +49,7 @@ function doneText({ gateway, verb, arguments: given }: Pick<MadeCommand, "gatewa
     switch: () => `${gateway}: ${said("scope")} is ${given["on"] === true ? "on" : "off"} now.`,
     approve: () => `${gateway} has the yes to ${said("proposal")}. What becomes of the action is in its records.`,
     deny: () => `${gateway} has the no to ${said("proposal")}: it will not be done.`,
-    logLevel: () => `${gateway} logs ${said("level")} and above, for ${said("minutes")} minutes.`,
+    logLevel: () => `${gateway} logs ${said("level")} and above, for ${said("minutes")} min.`,
   };
   return texts[verb]?.() ?? `${gateway} has done it.`;
 }

@@ -155,7 +155,7 @@ describeWithMosquitto("a command to a gateway", () => {
     await stranger();
     expect(await command("log-level", "debug", "--minutes", "10")).toMatchObject({
       status: 0,
-      out: "plant-7 logs debug and above, for 10 minutes.\n",
+      out: "plant-7 logs debug and above, for 10 min.\n",
     });
     expect(debugs()).toBe(0);
     await stranger();
