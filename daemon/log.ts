@@ -1,5 +1,5 @@
 import { fstatSync } from "node:fs";
-import { destination, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
 import type { Environment } from "../config/environment.ts";
 
 /** Every field that a log line may have. */
@@ -53,6 +53,12 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
+/** Whose level may change while the process runs, and that of all its children with it. */
+export interface RootLog extends Log {
+  /** The least important line that is written. */
+  level: string;
+}
+
 const STDOUT = 1;
 const SHAPE = {
   base: {},
@@ -61,8 +67,29 @@ const SHAPE = {
 };
 
 /** JSON lines on stdout, written synchronously: the last line before a crash is there. */
-export function createLog(level: string): Log {
-  return pino({ level, ...SHAPE }, destination({ fd: STDOUT, sync: true })) as unknown as Log;
+export function createLog(level: string, out: DestinationStream = destination({ fd: STDOUT, sync: true })): RootLog {
+  return rootLog(level, out);
+}
+
+/** A child of pino's has the level of its parent at its birth: here they are told of each change. They live as long as it. */
+function rootLog(level: string, out: DestinationStream): RootLog {
+  const children: { level: string }[] = [];
+  const root = pino({ level, ...SHAPE, onChild: (child) => void children.push(child) }, out);
+  const log = root as unknown as Log;
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    fatal: (fields, message) => log.fatal(fields, message),
+    child: (fields) => log.child(fields),
+    get level() {
+      return root.level;
+    },
+    set level(to: string) {
+      for (const one of [root, ...children]) one.level = to;
+    },
+  };
 }
 
 /** journald's priority "warning" (sd-daemon(3)): it takes it off and keeps it with the line. */
@@ -91,7 +118,7 @@ function isJournal(fd: number, environment: Environment): boolean {
 }
 
 /** The same lines for a person at a terminal, through `write`. */
-export function createTerminalLog(level: string, render: (line: Record<string, unknown>) => string): Log {
+export function createTerminalLog(level: string, render: (line: Record<string, unknown>) => string): RootLog {
   const sink = { write: (line: string): void => void process.stdout.write(render(JSON.parse(line))) };
-  return pino({ level, ...SHAPE }, sink) as unknown as Log;
+  return rootLog(level, sink);
 }
