@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
 import { FrameReader } from "./frames.ts";
 
-// biome-ignore lint/style/noProcessEnv: as in models/host/session.ts, or the library sends to its makers what it does here.
+// As in models/host/session.ts, or the library sends to its makers what it does here.
 process.env["ORT_DISABLE_TELEMETRY"] = "1";
 const { InferenceSession, Tensor } = await import("onnxruntime-node");
 
