@@ -11,12 +11,12 @@ import { enrol } from "../../fleet/enrol/desk.ts";
 import { Ledger } from "../../fleet/enrol/ledger.ts";
 import { collectorKey } from "../../fleet/key.ts";
 import { becomes } from "../../scripts/trial/claims.ts";
-import { startDaemon } from "../../scripts/trial/daemon.ts";
+import { freePort, startDaemon } from "../../scripts/trial/daemon.ts";
 import { fleetKeys } from "../../sync/fleet-keys.ts";
 import { gatewayTopics } from "../../sync/topics.ts";
 import { FleetSite, type Serving, serving } from "../support/fleet-site.ts";
 import { watchedLink } from "../support/link.ts";
-import { describeWithMosquitto, freePort } from "../support/mosquitto.ts";
+import { describeWithMosquitto } from "../support/mosquitto.ts";
 
 const FLEET = childPath("fleet/main");
 const HOLDFAST = childPath("daemon/main");

@@ -6,9 +6,10 @@ import { connect as connectMqtt, type MqttClient } from "mqtt";
 import { afterEach, expect, test } from "vitest";
 import { certificatesIn } from "../../scripts/fleet/certificates.ts";
 import { becomes } from "../../scripts/trial/claims.ts";
+import { freePort } from "../../scripts/trial/daemon.ts";
 import type { LinkDeps, LinkOptions } from "../../sync/link-types.ts";
 import { CAPPED, noFiles, topics, type WatchedLink, watchedLink } from "../support/link.ts";
-import { describeWithMosquitto, freePort, type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
+import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../support/mosquitto.ts";
 
 const open: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

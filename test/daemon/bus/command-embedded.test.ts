@@ -8,9 +8,9 @@ import { EmbeddedCommandBus } from "../../../daemon/bus/command-embedded.ts";
 import { EmbeddedBus } from "../../../daemon/bus/embedded.ts";
 import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
+import { freePort } from "../../../scripts/trial/daemon.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
 import { command, never, no, yes } from "../../support/commands.ts";
-import { freePort } from "../../support/mosquitto.ts";
 
 const parts: { stop(): Promise<void> }[] = [];
 const clients: MqttClient[] = [];

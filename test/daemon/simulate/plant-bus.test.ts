@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { PlantBus } from "../../../daemon/simulate/plant-bus.ts";
+import { freePort } from "../../../scripts/trial/daemon.ts";
 import { sensor, until } from "../../support/bus.ts";
-import { describeWithMosquitto, freePort, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
+import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
 
 const COMMAND = "cold-store/compressors/dock-1/command";
 
