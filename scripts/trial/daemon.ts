@@ -28,7 +28,7 @@ export interface RunningDaemon {
   readonly bus: string;
   readonly lines: readonly LogLine[];
   status(): Promise<Status>;
-  /** SIGTERM; resolves with the exit code. */
+  /** SIGTERM; resolves with the exit code, when all that it said is in `lines`. */
   stop(): Promise<number | null>;
   /** kill -9; resolves when the process is gone. */
   kill(): Promise<void>;
@@ -58,7 +58,8 @@ export function launchDaemon(config: string, data: string, wrapper: readonly str
   child.stderr?.on("data", (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const gone = once(child, "exit") as Promise<[number | null]>;
+  // With its last line, which may come after its end.
+  const gone = once(child, "close") as Promise<[number | null]>;
   const running = (bus: string): RunningDaemon => ({
     child,
     pid: child.pid as number,
@@ -80,7 +81,7 @@ export function launchDaemon(config: string, data: string, wrapper: readonly str
       lines.push(line);
       if (line.event === "ready") resolve(running(String(line.bus)));
     });
-    child.once("exit", (code, signal) => {
+    child.once("close", (code, signal) => {
       const said = lines.map((line) => JSON.stringify(line)).join("\n");
       reject(new Error(`the daemon ended (${code ?? signal}) before it was ready\n${errors}${said}`));
     });
