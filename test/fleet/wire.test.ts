@@ -134,7 +134,7 @@ describeWithMosquitto("the wire, spoken by hand", () => {
     expect(decisions("--agent", "hand", "--limit", "1")).toHaveLength(1);
     expect(decisions("--gateway", "nobody")).toEqual([]);
     expect(site.fleet("decisions", "--csv").split("\n")[1]).toContain(",raw,hand,hand,p,answer,,");
-    expect(state()).toBe("ready");
+    expect(await becomes(() => state() === "ready", WAIT_MS)).toBe(true);
     await hand.vanish();
     expect(await becomes(() => state() === "lost", WAIT_MS)).toBe(true);
   });

@@ -67,6 +67,7 @@ describeWithMosquitto("a gateway", () => {
     await here.ask("mode", { scope: "gateway", mode: "auto" });
     await heat(here, "p2", 60);
     await until("the effect", () => here.commands.length > 0);
+    await until("the words", () => notifications(here).length > 0);
     expect((await here.told()).map(({ about }) => about)).toEqual(["p2"]);
     expect(here.records("intent").map(({ key }) => key)).toEqual(["p2", "p2"]);
     expect(here.records("proposal")).toEqual([]);
