@@ -12,7 +12,7 @@ import { closeServers, tcpServer, webServer } from "../../../support/web-server.
 
 const directory = mkdtempSync(join(tmpdir(), "hostile-servers-"));
 const files = namedFiles({ baseDirectory: directory, environment: {} });
-const SHORT_MS = 150;
+const SHORT_MS = 500;
 const MEBIBYTE = 1024 * 1024;
 
 afterEach(closeServers);

@@ -248,7 +248,7 @@ describe("a mail server that means no good", () => {
   ])("falls silent %s", async (_, count, expected) => {
     const server = await upTo(count, () => {});
     const tool = mailTool(server.port, { security: "none" });
-    expect(await send(tool, { arguments: TEXT, timeoutMs: 200 })).toEqual(expected);
+    expect(await send(tool, { arguments: TEXT, timeoutMs: 1000 })).toEqual(expected);
     await until("the end of the connection", () => server.openSockets() === 0);
   });
 
