@@ -111,7 +111,6 @@ export function temporaryFolder(name: string): string {
   return mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
 }
 
-export async function freePort(): Promise<number> {
 /** Below the ports that the kernel gives away by itself: to a connection that goes out, to a server on port 0. */
 const LOWEST_PORT = 10_000;
 const PORTS = 22_000;
@@ -120,6 +119,7 @@ const PARTS = 8;
 const drawn = new Set<number>();
 
 /** A port that nobody listens on, and that is not given away before it is used or while its server is away. */
+export async function freePort(): Promise<number> {
   const part = Number(process.env["VITEST_POOL_ID"] ?? 0) % PARTS;
   for (;;) {
     const port = LOWEST_PORT + (part * PORTS) / PARTS + randomInt(PORTS / PARTS);

@@ -25,7 +25,7 @@ const started: Collector[] = [];
 beforeAll(async () => {
   database = await openPglite(join(folder, "database"));
   await migrate(database);
-}, 60_000);
+});
 
 afterEach(async () => {
   for (const one of started.splice(0)) await one.stop();

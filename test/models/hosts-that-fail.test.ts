@@ -111,7 +111,7 @@ it("keeps requests when somebody kills the host from outside, and blames no mode
   const killer = setInterval(() => {
     const pid = pidOf(inference);
     if (pid !== 0) process.kill(pid, "SIGKILL");
-  }, 150);
+  });
   const endMs = performance.now() + 1000;
   while (performance.now() < endMs) {
     for (let i = 0; i < 20; i++) {

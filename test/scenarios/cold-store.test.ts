@@ -118,7 +118,7 @@ test("a cold store is acted on once, looked at again, and stopped by a person", 
 
   const sums = await end();
   const all = actions();
-  expect(sums).toMatchObject({ commands: commands().length, withoutId: 0, notUnderstood: 0 });
+  expect(sums).toMatchObject({ commands: commands().length, withoutId: 0, notUnderstood: 1 });
   // What reached the actuators, by their own count: each belongs to an action, and only idempotent tools come again.
   const byKey = new Map(all.map((one) => [one.idempotencyKey, one]));
   for (const { _id } of commands()) expect(byKey.get(_id ?? "")).toMatchObject({ class: "reversible" });

@@ -32,7 +32,7 @@ describeWithMosquitto("a gateway's link", () => {
     );
     await observer.subscribeAsync(state, { qos: 1 });
     const { daemon, data, config } = await site.startGateway("plant-7");
-    expect(await becomes(() => heard.at(-1) === "ready", 20_000)).toBe(true);
+    expect(await becomes(() => heard.at(-1) === "ready", 30_000)).toBe(true);
     expect(link(data)).toMatchObject({ state: "connected", identityConflict: false });
     const copy = await client("plant-7");
     await copy.publishAsync(state, JSON.stringify(FOREIGN), { qos: 1, retain: true });
@@ -46,8 +46,8 @@ describeWithMosquitto("a gateway's link", () => {
     expect(await becomes(() => told().length > 0, 30_000)).toBe(true);
     expect(told()).toHaveLength(1);
     expect(await daemon.stop()).toBe(0);
-    expect(await becomes(() => heard.at(-1) === "stopped", 20_000)).toBe(true);
+    expect(await becomes(() => heard.at(-1) === "stopped", 30_000)).toBe(true);
     await observer.endAsync(true);
     await copy.endAsync(true);
-  }, 90_000);
+  });
 });

@@ -66,7 +66,7 @@ describeWithMosquitto("an answer that does not count", () => {
     expect(await here.approve(late)).toMatchObject({ ...isRefused, reason: "it is decided already" });
     expect(here.approvals(late).map(({ decision }) => decision)).toEqual(["expired", "refused"]);
     expect(await here.effects()).toEqual([]);
-  }, 60_000);
+  });
 
   test("counts once: a second yes to what is done, and the second of two people by the same one", async () => {
     const here = await site();
@@ -92,7 +92,7 @@ describeWithMosquitto("an answer that does not count", () => {
     expect(await here.approve(dump, "ines")).toMatchObject({ accepted: true, state: "intended", given: 2 });
     expect(await here.site.end(dump)).toBe("acknowledged!");
     expect(await here.effects()).toEqual(["open v1", "dump v2"]);
-  }, 60_000);
+  });
 
   test("comes from somebody who was removed, or comes again after a restart", async () => {
     const here = await site();
@@ -121,7 +121,7 @@ describeWithMosquitto("an answer that does not count", () => {
     expect(await here.refusals(one, 2)).toEqual([expect.stringMatching(/: token$/), "jan: signature"]);
     expect(await here.refusals(done, 1)).toEqual(["jan: notOpen"]);
     expect(await here.effects()).toEqual(["open v3"]);
-  }, 60_000);
+  });
 
   test.runIf(isRoot)("comes from a user of this machine whom the file does not name", async () => {
     const here = await site();
@@ -160,7 +160,7 @@ describeWithMosquitto("an action that people said yes to", () => {
     expect(await here.site.end(one)).toBe("acknowledged!");
     expect(await here.effects()).toEqual(["open v1"]);
     expect(here.approvals(one)).toMatchObject([{ decision: "approved", by: "jan", signature: expect.any(String) }]);
-  }, 60_000);
+  });
 
   test("needs its second yes over a restart too, and is not lost by a crash after the last one", async () => {
     const here = await site();
@@ -187,7 +187,7 @@ describeWithMosquitto("an action that people said yes to", () => {
       await here.site.daemon.kill();
     }
     expect(await here.effects()).toEqual(["dump v1", "again v3"]);
-  }, 60_000);
+  });
 
   test("is not done after its time, and not when what has changed meanwhile forbids it", async () => {
     const here = await site();
@@ -223,5 +223,5 @@ describeWithMosquitto("an action that people said yes to", () => {
     await here.approve(marker);
     expect(await here.site.end(marker)).toBe("acknowledged!");
     expect(await here.effects()).toEqual(["open v4", "open v5"]);
-  }, 60_000);
+  });
 });

@@ -70,7 +70,7 @@ function said(data: string, ...args: string[]): string {
   return `${args.join(" ")}\n${done.stdout}\n${done.stderr}`;
 }
 
-test("what is private leaves the gateway by no way but a command on its own bus", { timeout: 60_000 }, async () => {
+test("what is private leaves the gateway by no way but a command on its own bus", async () => {
   const folder = temporaryFolder("private");
   const posted: string[] = [];
   const server = createServer((request, response) => {

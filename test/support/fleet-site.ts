@@ -35,7 +35,7 @@ export async function serving(
     said: () => text,
     end: async (signal = "SIGTERM") => {
       child.kill(signal);
-      await becomes(isOver, 15_000);
+      await becomes(isOver, 30_000);
     },
   };
 }

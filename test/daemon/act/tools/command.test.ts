@@ -21,6 +21,7 @@ import { aCall, countingGate, send } from "../../../support/tool-call.ts";
 const directory = mkdtempSync(join(tmpdir(), "command-"));
 const at = (name: string): string => join(directory, name);
 const SHORT_MS = 150;
+const LONG_MS = 120_000;
 
 afterAll(() => rmSync(directory, { recursive: true }));
 
@@ -219,7 +220,6 @@ describe("a program", () => {
 
 describe("a program that means no good", () => {
   const TIMEOUT = { kind: "unknown", reason: "timeout" };
-
   const STOPPED = { kind: "unknown", reason: "stopped" };
 
   /** What becomes of a program that people stop once it has written so many lines. */
@@ -231,6 +231,7 @@ describe("a program that means no good", () => {
     stop.abort();
     return await sent;
   }
+
   it("ignores the wish to end: it is made to", async () => {
     const path = script("deaf", `trap '' TERM HUP INT; echo $$ > ${at("deaf.pid")}; while :; do sleep 1; done`);
     expect(await brokenOff(path, "deaf.pid")).toEqual(STOPPED);

@@ -83,7 +83,7 @@ beforeAll(() => {
   certificate("elsewhere", "plant-ca", "subjectAltName=DNS:other.example");
   writeFileSync(join(directory, "right.password"), "canary-pw\n", { mode: 0o600 });
   writeFileSync(join(directory, "wrong.password"), "wrong\n", { mode: 0o600 });
-}, 60_000);
+});
 
 afterEach(async () => {
   for (const server of servers.splice(0)) await new Promise<void>((resolve) => server.close(resolve));
