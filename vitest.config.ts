@@ -6,8 +6,8 @@ export default defineConfig({
     pool: "forks",
     maxWorkers: 2,
     // Ends what hangs; how fast something is, no test says by it.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     reporters: process.env.CI ? ["default", ["json", { outputFile: "coverage/report.json" }]] : ["default"],
   },
 });

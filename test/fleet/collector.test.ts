@@ -18,7 +18,7 @@ import { clockSync, decision, drop, EPOCH, epochStart, hello, packed, SESSION } 
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-collector-"));
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 let database: Database;
 const started: Collector[] = [];
 

@@ -6,7 +6,8 @@ import { becomes } from "../../scripts/trial/claims.ts";
 import { FleetSite } from "../support/fleet-site.ts";
 import { describeWithMosquitto } from "../support/mosquitto.ts";
 
-const WAIT_MS = 30_000;
+const LONG_MS = 400_000;
+const WAIT_MS = 60_000;
 const BASE = "holdfast/v1/north/hand";
 const SESSION = "5f0c9d1e2a3b4c5d";
 const EPOCH = "90ab12cd34ef5678";
@@ -103,7 +104,7 @@ describeWithMosquitto("the wire, spoken by hand", () => {
 
   const state = (): unknown => (JSON.parse(site.fleet("gateways", "--json")) as { state: string }[])[0]?.state;
 
-  test("is answered, signed, and shown to people", async () => {
+  test("is answered, signed, and shown to people", { timeout: LONG_MS }, async () => {
     await site.startCollector();
     gateway = await HandGateway.connect(site.brokerPort);
     await gateway.say("state", HandGateway.state("ready"), true);
@@ -138,7 +139,9 @@ describeWithMosquitto("the wire, spoken by hand", () => {
     expect(await becomes(() => state() === "lost", WAIT_MS)).toBe(true);
   });
 
-  test("is acknowledged again by the next collector when one dies between COMMIT and acknowledgement", async () => {
+  test("is acknowledged again by the next collector when one dies between COMMIT and acknowledgement", {
+    timeout: LONG_MS,
+  }, async () => {
     const dying = await site.startCollector({}, { HOLDFAST_TEST_DIE_AFTER_COMMITS: "1" });
     gateway = await HandGateway.connect(site.brokerPort);
     const hand = gateway;
@@ -152,7 +155,9 @@ describeWithMosquitto("the wire, spoken by hand", () => {
     expect(decisions()).toHaveLength(2);
   });
 
-  test("is told of all that was stored before a collector that is asked to end has ended", async () => {
+  test("is told of all that was stored before a collector that is asked to end has ended", {
+    timeout: LONG_MS,
+  }, async () => {
     const first = await site.startCollector();
     gateway = await HandGateway.connect(site.brokerPort);
     const hand = gateway;

@@ -88,7 +88,7 @@ async function propose(value = 0.8, topic = "sensor"): Promise<string[]> {
   await plant.publishAsync(`${topic}/k${round}`, `{"v":${value}}`, { qos: 1 });
   const mine = (): Record<string, unknown>[] =>
     lines(holdfast("actions", "--json").out).filter((one) => one["key"] === `k${round}` && one["approval"] !== null);
-  await becomes(() => mine().length > 0, 30_000);
+  await becomes(() => mine().length > 0, 60_000);
   return mine().map((one) => String(one["intent"]));
 }
 
@@ -139,7 +139,7 @@ describe("an approval", () => {
     const [id = ""] = await propose();
     expect(commands).toEqual([]);
     expect(holdfast("approve", id).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 30_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     const again = holdfast("approve", id);
     expect(again).toMatchObject({ status: 1, out: "Your answer does not count: it is decided already.\n" });
     expect(holdfast("deny", id)).toMatchObject({ status: 1 });
@@ -153,7 +153,7 @@ describe("an approval", () => {
     const [id = ""] = await propose();
     const signature = signedBy(joe.privateKey, id, "joe");
     expect(holdfast("approve", id, "--as", "joe", "--signature", signature).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 30_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     expect(state(id)?.["approval"]).toMatchObject({ answers: [expect.objectContaining({ by: "joe" })] });
     await stop();
     await start();
@@ -176,7 +176,7 @@ describe("an approval", () => {
       1,
     );
     expect(holdfast("approve", one, "--token-file", token).status).toBe(1);
-    expect(await becomes(() => count() >= before + 4, 30_000)).toBe(true);
+    expect(await becomes(() => count() >= before + 4, 60_000)).toBe(true);
     expect(state(one)?.["state"]).toBe("awaitingApproval");
     expect(holdfast("deny", one).status).toBe(0);
     expect(state(one)).toMatchObject({ state: "denied", reason: "rejected" });
@@ -193,7 +193,7 @@ describe("an approval", () => {
     const token = join(folder, "ann.token");
     writeFileSync(token, ANN_TOKEN, { mode: 0o600 });
     expect(holdfast("approve", id, "--token-file", token).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 30_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     expect(commands).toEqual(["do/mine"]);
   });
 
@@ -212,7 +212,7 @@ describe("an approval", () => {
     expect(holdfast("approve", id).status).toBe(1);
     expect(state(id)?.["state"]).toBe("awaitingApproval");
     expect(holdfast("approve", id, "--as", "joe", "--signature", signedBy(joe.privateKey, id, "joe")).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 30_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     expect(commands.filter((topic) => topic.startsWith("purge/"))).toHaveLength(1);
   });
 
@@ -234,7 +234,7 @@ describe("an approval", () => {
 
   test("that comes too late is none, and so is one while the gateway is stopped", async () => {
     const [late = ""] = await propose(0.8, "soon");
-    expect(await becomes(() => state(late)?.["state"] === "denied", 30_000)).toBe(true);
+    expect(await becomes(() => state(late)?.["state"] === "denied", 60_000)).toBe(true);
     expect(state(late)).toMatchObject({ reason: "approvalExpired" });
     expect(holdfast("approve", late).status).toBe(1);
     const [id = ""] = await propose();

@@ -81,7 +81,7 @@ describeWithMosquitto("a fleet of one's own", () => {
     const collector = await serving(process.execPath, [FLEET, "serve"], site.folder, "collects from the broker");
     ends.push(() => collector.end());
     // Its connection for requests is another one than those for batches.
-    expect(await becomes(() => collector.said().split("collects from the broker").length > 3, 30_000)).toBe(true);
+    expect(await becomes(() => collector.said().split("collects from the broker").length > 3, 60_000)).toBe(true);
   });
   afterAll(async () => {
     for (const end of ends.reverse()) await end().catch(() => undefined);
@@ -139,7 +139,7 @@ describeWithMosquitto("a fleet of one's own", () => {
     });
     ends.push(() => collector.endAsync(true));
     for (const topic of [other.certificate, topics.certificate]) await collector.publishAsync(topic, "x", { qos: 1 });
-    expect(await becomes(() => heard.includes(topics.certificate), 30_000)).toBe(true);
+    expect(await becomes(() => heard.includes(topics.certificate), 60_000)).toBe(true);
     expect(heard.filter((topic) => !topic.startsWith("holdfast/v1/north/plant-7/"))).toEqual([]);
   });
 
@@ -182,17 +182,17 @@ describeWithMosquitto("a fleet of one's own", () => {
     );
     made.link.onMessage = (_topic, payload) => renewer.heard(Buffer.from(payload));
     await made.link.start();
-    expect(await becomes(() => made.sessions.length === 1, 30_000)).toBe(true);
+    expect(await becomes(() => made.sessions.length === 1, 60_000)).toBe(true);
     const before = files.current();
     renewer.look();
-    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 30_000)).toBe(true);
+    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 60_000)).toBe(true);
     const after = files.current();
     expect(after?.key).not.toBe(before?.key);
     expect((after?.facts.notAfterMs ?? 0) - Date.now()).toBeLessThanOrEqual(DAY_MS);
     expect([made.sessions.length, files.hasOther()]).toEqual([1, true]);
     await broker?.end();
     await startBroker();
-    expect(await becomes(() => made.sessions.length === 2, 30_000)).toBe(true);
+    expect(await becomes(() => made.sessions.length === 2, 60_000)).toBe(true);
     renewer.look();
     await renewer.settled();
     expect(told.at(-1)).toBe("the new certificate works");
@@ -228,7 +228,7 @@ describeWithMosquitto("a fleet of one's own", () => {
     const before = files.current();
     const daemon = await startDaemon(join(folder, "holdfast.yaml"), join(folder, "data"));
     ends.push(async () => daemon.kill());
-    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 30_000)).toBe(true);
+    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 60_000)).toBe(true);
     expect([files.current()?.facts.commonName, files.current()?.key === before?.key]).toEqual(["plant-9", false]);
     expect(files.hasOther()).toBe(true);
     await broker?.end();
@@ -247,13 +247,13 @@ describeWithMosquitto("a fleet of one's own", () => {
         (error: { code?: string }) => error.code,
       );
     const isRefused = async () => (await refused()) === "ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED";
-    expect(await becomes(isRefused, 30_000)).toBe(true);
+    expect(await becomes(isRefused, 60_000)).toBe(true);
     // What stands goes on, which is why the command says more than "reload".
     expect(await published(standing, gatewayTopics("north", "plant-7").hello)).toBe("taken");
     await broker?.end();
     await startBroker();
-    expect(await becomes(() => !standing.connected, 30_000)).toBe(true);
-    expect(await becomes(isRefused, 30_000)).toBe(true);
+    expect(await becomes(() => !standing.connected, 60_000)).toBe(true);
+    expect(await becomes(isRefused, 60_000)).toBe(true);
     expect(await refused()).not.toBe("connected");
     const others = await client("plant-8");
     expect(await published(others, gatewayTopics("north", "plant-8").hello)).toBe("taken");

@@ -6,7 +6,7 @@ import { becomes } from "../../scripts/trial/claims.ts";
 import { FleetSite } from "../support/fleet-site.ts";
 import { describeWithMosquitto } from "../support/mosquitto.ts";
 
-const LONG_MS = 300_000;
+const LONG_MS = 400_000;
 
 describeWithMosquitto("a gateway and its fleet", () => {
   let site: FleetSite;

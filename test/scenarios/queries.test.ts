@@ -78,7 +78,7 @@ async function open(bus: "embedded" | "external", port: number, agent: object, t
 
 /** The decisions so far, when there are so many. */
 async function decisions({ data }: Site, count: number): Promise<Decision[]> {
-  expect(await becomes(() => decisionsIn(data).length >= count, 30_000)).toBe(true);
+  expect(await becomes(() => decisionsIn(data).length >= count, 60_000)).toBe(true);
   return decisionsIn(data).map((placed) => placed.decision);
 }
 

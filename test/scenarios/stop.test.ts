@@ -61,7 +61,7 @@ async function safetyRecords(data: string, kind: string, count: number): Promise
     ({ rows } = (await callDaemon({ dataDirectory: data, verb: "page", parameters })) as { rows: { body: string }[] });
     return rows.length >= count;
   };
-  expect(await becomes(areThere, 30_000), `${count} records of ${kind}`).toBe(true);
+  expect(await becomes(areThere, 60_000), `${count} records of ${kind}`).toBe(true);
   return rows.map((row) => JSON.parse(row.body) as Record<string, unknown>);
 }
 

@@ -78,7 +78,7 @@ export async function startMosquitto(
 
 /** MQTT 3.1.1, a clean session, no name. */
 const CONNECT = Buffer.from([0x10, 12, 0, 4, 77, 81, 84, 84, 4, 2, 0, 5, 0, 0]);
-const SERVES_WITHIN_MS = 30_000;
+const SERVES_WITHIN_MS = 60_000;
 const ANSWERS_WITHIN_MS = 5000;
 
 /** Until it answers, be it by hanging up: the kernel connects before all listeners are there. */

@@ -33,9 +33,9 @@ async function started(
   return made;
 }
 
-const isUp = ({ link }: WatchedLink) => becomes(() => link.state().state === "connected", 30_000);
+const isUp = ({ link }: WatchedLink) => becomes(() => link.state().state === "connected", 60_000);
 const reasonOf = async ({ link }: WatchedLink) => {
-  await becomes(() => link.state().reason !== undefined, 30_000);
+  await becomes(() => link.state().reason !== undefined, 60_000);
   return link.state().reason;
 };
 
@@ -109,18 +109,18 @@ describeWithMosquitto("the link to a mosquitto", () => {
       [1, "SIGTERM"],
       [2, "SIGKILL"],
     ] as const) {
-      expect(await becomes(() => made.sessions.length === times, 30_000)).toBe(true);
+      expect(await becomes(() => made.sessions.length === times, 60_000)).toBe(true);
       expect(await made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 })).toBe(0x10);
       await broker.stop(signal);
-      expect(await becomes(() => made.downs() === times, 30_000)).toBe(true);
+      expect(await becomes(() => made.downs() === times, 60_000)).toBe(true);
       await broker.start();
     }
-    expect(await becomes(() => made.sessions.length === 3, 30_000)).toBe(true);
+    expect(await becomes(() => made.sessions.length === 3, 60_000)).toBe(true);
     const { client } = await observer(broker);
     await client.subscribeAsync("holdfast/v1/north/+/up/+", { qos: 1 });
     expect(await made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 })).toBe(0);
     await client.publishAsync(topics.command, "once", { qos: 1 });
-    expect(await becomes(() => made.messages.length === 1, 30_000)).toBe(true);
+    expect(await becomes(() => made.messages.length === 1, 60_000)).toBe(true);
     expect(made.messages[0]).toEqual({ topic: topics.command, bytes: 4, isRetained: false });
   });
 
@@ -128,13 +128,13 @@ describeWithMosquitto("the link to a mosquitto", () => {
     const broker = await mosquitto();
     const { states } = await observer(broker);
     const made = await started([broker.url], { backoff: CAPPED });
-    expect(await becomes(() => states().length === 1, 30_000)).toBe(true);
+    expect(await becomes(() => states().length === 1, 60_000)).toBe(true);
     await made.link.stop();
-    expect(await becomes(() => states().length === 2, 30_000)).toBe(true);
+    expect(await becomes(() => states().length === 2, 60_000)).toBe(true);
     expect(states()).toEqual(["ready", "stopped"]);
     // Kept for whoever asks later.
     const late = await observer(broker);
-    expect(await becomes(() => late.states().length > 0, 30_000)).toBe(true);
+    expect(await becomes(() => late.states().length > 0, 60_000)).toBe(true);
     expect(late.states()).toEqual(["stopped"]);
   });
 
@@ -144,18 +144,18 @@ describeWithMosquitto("the link to a mosquitto", () => {
     expect(await isUp(made)).toBe(true);
     const clone = await started([broker.url], { backoff: CAPPED });
     expect(await isUp(clone)).toBe(true);
-    expect(await becomes(() => made.link.state().reason !== undefined, 30_000)).toBe(true);
+    expect(await becomes(() => made.link.state().reason !== undefined, 60_000)).toBe(true);
     expect([made.conflicts(), clone.conflicts()]).toEqual([0, 0]);
     // The first one comes back, and finds that somebody else was there; then it is ended again.
     made.link.retryNow();
-    expect(await becomes(() => made.conflicts() === 1, 30_000)).toBe(true);
+    expect(await becomes(() => made.conflicts() === 1, 60_000)).toBe(true);
     clone.link.retryNow();
-    expect(await becomes(() => made.link.state().reason?.words.includes("another client") === true, 30_000)).toBe(true);
+    expect(await becomes(() => made.link.state().reason?.words.includes("another client") === true, 60_000)).toBe(true);
     const { nextAttemptAtMs = 0, identityConflict } = made.link.state();
     expect(identityConflict).toBe(true);
     // Sixty seconds or more, less what this test took to look.
     expect(nextAttemptAtMs - Date.now()).toBeGreaterThan(50_000);
-    expect(await becomes(() => clone.conflicts() === 1, 30_000)).toBe(true);
+    expect(await becomes(() => clone.conflicts() === 1, 60_000)).toBe(true);
   });
 
   test("says in words what the broker's list of rights keeps from it", async () => {
@@ -218,7 +218,7 @@ describeWithMosquitto("the link to a mosquitto", () => {
     use("expired");
     made.link.retryNow();
     expect(
-      await becomes(() => made.link.state().reason?.words.includes("our certificate has expired") === true, 30_000),
+      await becomes(() => made.link.state().reason?.words.includes("our certificate has expired") === true, 60_000),
     ).toBe(true);
     use("plant-7");
     made.link.retryNow();

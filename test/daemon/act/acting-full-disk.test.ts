@@ -107,7 +107,7 @@ function benchOf(directory: string, log = new FakeLog(), reserve = new Reserve(d
 }
 
 const soon = async (isTrue: () => boolean): Promise<void> =>
-  await vi.waitFor(() => expect(isTrue()).toBe(true), 30_000);
+  await vi.waitFor(() => expect(isTrue()).toBe(true), 60_000);
 
 const benches: Bench[] = [];
 const started = async (...given: Parameters<typeof benchOf>): Promise<Bench> => {

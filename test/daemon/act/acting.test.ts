@@ -97,7 +97,7 @@ function decide({ acting, store }: Gateway, tool: string): string {
 }
 
 async function lineIs(gateway: Gateway, state: string): Promise<ReturnType<typeof actionLine>> {
-  for (const end = Date.now() + 30_000; Date.now() < end; ) {
+  for (const end = Date.now() + 60_000; Date.now() < end; ) {
     await gateway.store.flush();
     const [newest] = inside(gateway.directory, (db) => actionPage(db as never, { limit: 1, newestFirst: true }));
     if (newest !== undefined && actionLine(newest).state === state) return actionLine(newest);
@@ -162,7 +162,7 @@ describe("acting on a real log", () => {
     const safe = await openGateway(stop({ safeDirection: true }));
     safe.store.pretendFull(true);
     decide(safe, "stop");
-    await vi.waitFor(() => expect(safe.tool.left).toHaveLength(1), 30_000);
+    await vi.waitFor(() => expect(safe.tool.left).toHaveLength(1), 60_000);
     expect(safe.tool.left).toHaveLength(1);
     safe.store.pretendFull(false);
     await lineIs(safe, "acknowledged");

@@ -96,7 +96,7 @@ const points = [
   "close.after",
 ];
 
-test("dies at each durable act in turn, and loses nothing that it had acknowledged", { timeout: 180_000 }, async () => {
+test("dies at each durable act in turn, and loses nothing that it had acknowledged", { timeout: 400_000 }, async () => {
   const directory = temporaryDirectory();
   const acknowledged: string[] = [];
   for (const point of points) {

@@ -20,7 +20,7 @@ function drops(directory: string): Drop[] {
 function settled(directory: string): Promise<void> {
   const waiting = () =>
     inside(directory, (db) => db.prepare("SELECT count(*) FROM dropped WHERE deletedSeq < toSeq").pluck().get());
-  return vi.waitFor(() => expect(waiting()).toBe(0), 30_000);
+  return vi.waitFor(() => expect(waiting()).toBe(0), 60_000);
 }
 
 function rowsOf(directory: string, stream: number): number {
@@ -79,7 +79,7 @@ test("removes what is older than it may be, by time that the daemon has run", as
     clock.aheadMs += DAY_MS;
   }
   store.minute();
-  await vi.waitFor(async () => expect((await store.figures()).droppedRows).toBeGreaterThanOrEqual(140), 30_000);
+  await vi.waitFor(async () => expect((await store.figures()).droppedRows).toBeGreaterThanOrEqual(140), 60_000);
   await settled(directory);
   await store.stop();
   expect(rowsOf(directory, 1)).toBe(200);
