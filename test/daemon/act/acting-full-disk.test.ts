@@ -106,7 +106,8 @@ function benchOf(directory: string, log = new FakeLog(), reserve = new Reserve(d
   return { acting, log, tool, propose };
 }
 
-const soon = async (isTrue: () => boolean): Promise<void> => await vi.waitFor(() => expect(isTrue()).toBe(true));
+const soon = async (isTrue: () => boolean): Promise<void> =>
+  await vi.waitFor(() => expect(isTrue()).toBe(true), 60_000);
 
 const benches: Bench[] = [];
 const started = async (...given: Parameters<typeof benchOf>): Promise<Bench> => {
