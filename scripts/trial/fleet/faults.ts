@@ -1,0 +1,101 @@
+import { rmSync } from "node:fs";
+import { becomes, sleep } from "../claims.ts";
+import { readLogFile } from "./log-file.ts";
+import type { Plant } from "./plant.ts";
+import { type Fault, pick, type Site } from "./site.ts";
+
+async function onLine(
+  { gateways, random }: Site,
+  trouble: Parameters<Plant["line"]["be"]>[0],
+  mostMs: number,
+): Promise<void> {
+  const { line } = pick(gateways, random).plant;
+  line.be(trouble);
+  await sleep(random() * mostMs);
+  line.be({ kind: "cut" });
+  line.be({ kind: "well" });
+}
+
+export const faults: Readonly<Record<string, Fault>> = {
+  gatewayKilled: async ({ gateways, random }) => {
+    const { plant } = pick(gateways, random);
+    await plant.kill();
+    await plant.run();
+    return "kill -9 of a gateway";
+  },
+  collectorKilled: async ({ centre, random }) => {
+    await centre.killCollectors();
+    await sleep(random() * 500);
+    centre.startCollector();
+    return "kill -9 of all collectors";
+  },
+  diesAfterCommit: async ({ centre, random }) => {
+    await centre.killCollectors();
+    centre.startCollector(1 + Math.floor(random() * 3));
+    await becomes(() => centre.running === 0, 6000);
+    centre.startCollector();
+    return "collector died between COMMIT and acknowledgement";
+  },
+  threeCollectors: async ({ centre }) => {
+    while (centre.running < 3) centre.startCollector();
+    return "three collectors";
+  },
+  brokerKilled: async ({ centre, random }) => {
+    await centre.killBroker();
+    await sleep(random() * 800);
+    await centre.startBroker();
+    return "kill -9 of the broker, its state gone";
+  },
+  databaseKilled: async ({ centre, random }) => {
+    await centre.killDatabase();
+    await sleep(random() * 800);
+    await centre.startDatabase();
+    return "PostgreSQL ended at once";
+  },
+  lineCut: async (site) => {
+    await onLine(site, { kind: "cut" }, 10);
+    return "line cut";
+  },
+  lineRefused: async (site) => {
+    await onLine(site, { kind: "refused" }, 1500);
+    return "no way to the broker";
+  },
+  halfOpen: async (site) => {
+    await onLine(site, { kind: "halfOpen" }, 4000);
+    return "line half open";
+  },
+  slow: async (site) => {
+    await onLine(site, { kind: "slow", bytesPerSecond: 1200 }, 4000);
+    return "line at 9.6 kbit/s";
+  },
+  late: async (site) => {
+    await onLine(site, { kind: "late", delayMs: 3000 }, 8000);
+    return "line 3 s late";
+  },
+  /** Goes on while other things fail: longer than the small store has room for. */
+  away: async ({ small, random }) => {
+    small.plant.line.away(30_000 + random() * 20_000);
+    return "no way to the broker for 30 to 50 s, with a small store";
+  },
+  restored: async ({ gateways, random }) => {
+    const { plant, replaced } = pick(gateways, random);
+    await plant.kill();
+    if (!plant.hasCopy("yesterday")) {
+      plant.copyTo("yesterday");
+      await plant.run();
+      return "backup made";
+    }
+    replaced.push(readLogFile(plant.data));
+    plant.restoreFrom("yesterday");
+    rmSync(`${plant.data}-yesterday`, { recursive: true });
+    await plant.run();
+    return "an older copy of a gateway's databases brought back";
+  },
+};
+
+/** How often each is taken, of about a hundred: what is dear comes less often. */
+export const weights: Readonly<Record<string, number>> = {
+  ...{ gatewayKilled: 14, collectorKilled: 12, diesAfterCommit: 8, threeCollectors: 4 },
+  ...{ brokerKilled: 10, databaseKilled: 6, restored: 3 },
+  ...{ lineCut: 24, lineRefused: 6, halfOpen: 4, slow: 4, late: 2, away: 3 },
+};
