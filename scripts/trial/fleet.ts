@@ -6,6 +6,7 @@ import { temporaryFolder } from "./daemon.ts";
 import { Centre } from "./fleet/centre.ts";
 import { faults, weights } from "./fleet/faults.ts";
 import { judge } from "./fleet/judge.ts";
+import { againInOwnNetwork, OwnNetwork } from "./fleet/network.ts";
 import { Plant } from "./fleet/plant.ts";
 import { type Fault, type Gateway, pick, type Site } from "./fleet/site.ts";
 import { createRandom } from "./random.ts";
@@ -21,12 +22,17 @@ const SEED = 61_001;
 /** After so many rounds each kind of fault has done what it is for, or the trial proves less than it says. */
 const LONG_ROUNDS = 100;
 
+/** Packets are lost in a network of its own. */
+export const again = againInOwnNetwork;
+
 /** Gateways, broker, collectors and database fail at random; at the end nothing is lost, changed, invented or there twice. */
 export const trial: Trial = async ({ rounds = ROUNDS, seed = SEED, faults: only, bus, keep, say }) => {
   const folder = temporaryFolder("fleet-trial");
   const claims = new Claims(say);
   const random = createRandom(seed);
   const isEmbedded = bus === "embedded";
+  const network = OwnNetwork.open();
+  if (network === undefined) say("only root may make a network of its own: no packets are lost below TCP");
   const centre = new Centre(folder, isEmbedded);
   await centre.start();
   const gateway = (name: string, maxBytes: number): Gateway => ({
@@ -34,10 +40,11 @@ export const trial: Trial = async ({ rounds = ROUNDS, seed = SEED, faults: only,
     replaced: [],
   });
   const small = gateway("plant-2", SMALL_STORE_BYTES);
-  const site: Site = { centre, gateways: [gateway("plant-1", STORE_BYTES), small], small, random };
+  const site: Site = { centre, gateways: [gateway("plant-1", STORE_BYTES), small], small, network, random };
   for (const { plant } of site.gateways) await plant.start();
   const names = Object.entries(weights)
-    .filter(([name]) => (only === undefined || only.includes(name)) && !(isEmbedded && /database|three/.test(name)))
+    .filter(([name]) => only === undefined || only.includes(name))
+    .filter(([name]) => !(isEmbedded && /database|three/.test(name)) && !(network === undefined && name === "lossy"))
     .flatMap(([name, weight]) => Array<string>(weight).fill(name));
   const taken = new Map<string, number>();
   const counts = new Map<string, number>();
@@ -60,6 +67,10 @@ export const trial: Trial = async ({ rounds = ROUNDS, seed = SEED, faults: only,
   await centre.stopDatabase();
   const isSure = (name: string): boolean =>
     (taken.get(name) ?? 0) > 1 || (rounds >= LONG_ROUNDS && names.includes(name));
+  if (network !== undefined) {
+    claims.figure("packets lost below TCP", network.lost);
+    claims.holds(!isSure("lossy") || network.lost > 0, "loss: not one packet was lost");
+  }
   claims.holds(!isSure("away") || dropped > 0, "retention: nothing was dropped before it was sent");
   if (!keep) rmSync(folder, { recursive: true, force: true });
   return claims.result();

@@ -72,6 +72,17 @@ export const faults: Readonly<Record<string, Fault>> = {
     await onLine(site, { kind: "late", delayMs: 3000 }, 8000);
     return "line 3 s late";
   },
+  /** Of the packets between gateway and line, both ways; half of the times all that gets through is late as well. */
+  lossy: async ({ gateways, network, random }) => {
+    const { line } = pick(gateways, random).plant;
+    const isLate = random() < 0.5;
+    network?.lose(line.port, 0.2);
+    if (isLate) line.be({ kind: "late", delayMs: 3000 });
+    await sleep(3000 + random() * 9000);
+    line.be({ kind: "well" });
+    network?.well();
+    return isLate ? "a fifth of all packets lost, and the line 3 s late" : "a fifth of all packets lost";
+  },
   /** Goes on while other things fail: longer than the small store has room for. */
   away: async ({ small, random }) => {
     small.plant.line.away(30_000 + random() * 20_000);
@@ -97,5 +108,5 @@ export const faults: Readonly<Record<string, Fault>> = {
 export const weights: Readonly<Record<string, number>> = {
   ...{ gatewayKilled: 14, collectorKilled: 12, diesAfterCommit: 8, threeCollectors: 4 },
   ...{ brokerKilled: 10, databaseKilled: 6, restored: 3 },
-  ...{ lineCut: 24, lineRefused: 6, halfOpen: 4, slow: 4, late: 2, away: 3 },
+  ...{ lineCut: 24, lineRefused: 6, halfOpen: 4, slow: 4, late: 2, lossy: 6, away: 3 },
 };

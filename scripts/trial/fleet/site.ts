@@ -1,5 +1,6 @@
 import type { Centre } from "./centre.ts";
 import type { LogFile } from "./log-file.ts";
+import type { OwnNetwork } from "./network.ts";
 import type { Plant } from "./plant.ts";
 
 /** A gateway whose databases are copied and brought back, and what the files that were replaced had. */
@@ -13,6 +14,8 @@ export interface Site {
   readonly gateways: readonly Gateway[];
   /** The one whose store is so small that it fills within seconds. */
   readonly small: Gateway;
+  /** Undefined where only the program's own lines can be bad. */
+  readonly network: OwnNetwork | undefined;
   readonly random: () => number;
 }
 
