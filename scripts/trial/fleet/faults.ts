@@ -1,5 +1,6 @@
-import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { becomes, sleep } from "../claims.ts";
+import { diskFaults } from "./disk-faults.ts";
 import { readLogFile } from "./log-file.ts";
 import type { Plant } from "./plant.ts";
 import { type Fault, pick, type Site } from "./site.ts";
@@ -89,24 +90,41 @@ export const faults: Readonly<Record<string, Fault>> = {
     return "no way to the broker for 30 to 50 s, with a small store";
   },
   restored: async ({ gateways, random }) => {
-    const { plant, replaced } = pick(gateways, random);
+    const gateway = pick(gateways, random);
+    const { plant, replaced, copy } = gateway;
     await plant.kill();
-    if (!plant.hasCopy("yesterday")) {
-      plant.copyTo("yesterday");
+    if (copy === undefined) {
+      gateway.copy = join(plant.folder, "yesterday");
+      plant.copyTo(gateway.copy);
       await plant.run();
       return "backup made";
     }
     replaced.push(readLogFile(plant.data));
-    plant.restoreFrom("yesterday");
-    rmSync(`${plant.data}-yesterday`, { recursive: true });
+    plant.restoreFrom(copy);
+    gateway.copy = undefined;
     await plant.run();
     return "an older copy of a gateway's databases brought back";
   },
+  ...diskFaults,
 };
 
 /** How often each is taken, of about a hundred: what is dear comes less often. */
-export const weights: Readonly<Record<string, number>> = {
+const weights: Readonly<Record<string, number>> = {
   ...{ gatewayKilled: 14, collectorKilled: 12, diesAfterCommit: 8, threeCollectors: 4 },
   ...{ brokerKilled: 10, databaseKilled: 6, restored: 3 },
   ...{ lineCut: 24, lineRefused: 6, halfOpen: 4, slow: 4, late: 2, lossy: 6, away: 3 },
+  ...{ gatewayDiskFull: 4, databaseDiskFull: 4 },
 };
+
+/** The faults that can be done on this machine, each as often as it is to be taken. */
+export function faultNames({ network, onDisk, databaseDisk, centre }: Site, only?: readonly string[]): string[] {
+  const impossible = new Set([
+    ...(network === undefined ? ["lossy"] : []),
+    ...(onDisk === undefined ? ["gatewayDiskFull"] : []),
+    ...(databaseDisk === undefined ? ["databaseDiskFull"] : []),
+    ...(centre.isEmbedded ? ["databaseKilled", "threeCollectors"] : []),
+  ]);
+  return Object.entries(weights)
+    .filter(([name]) => (only === undefined || only.includes(name)) && !impossible.has(name))
+    .flatMap(([name, weight]) => Array<string>(weight).fill(name));
+}

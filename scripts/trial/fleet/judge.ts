@@ -1,8 +1,12 @@
 import type { Query } from "../../../fleet/database.ts";
 import type { Claims } from "../claims.ts";
+import { NO_SPACE } from "./disk-faults.ts";
 import { readLogFile } from "./log-file.ts";
 import { balanceOf, type Counts } from "./oracle.ts";
 import type { Site } from "./site.ts";
+
+/** After so many rounds each kind of fault has done what it is for. */
+const LONG_ROUNDS = 100;
 
 /** Compares what the gateways' files and the fleet's tables have; once nothing runs but the database. */
 export async function judge({ gateways }: Site, query: Query, claims: Claims): Promise<Counts> {
@@ -20,6 +24,35 @@ export async function judge({ gateways }: Site, query: Query, claims: Claims): P
   for (const [name, n] of Object.entries(sum)) claims.figure(`records ${name}`, n);
   await judgeTables(query, claims);
   return sum;
+}
+
+interface Tried {
+  readonly names: readonly string[];
+  readonly taken: ReadonlyMap<string, number>;
+  readonly rounds: number;
+  readonly counts: Counts;
+}
+
+/** Whether the faults did what they are for: where they did not, the trial proves less than it says. */
+export function judgeFaults(site: Site, { names, taken, rounds, counts }: Tried, claims: Claims): void {
+  const { network, centre, onDisk } = site;
+  const isSure = (name: string): boolean =>
+    (taken.get(name) ?? 0) > 1 || (rounds >= LONG_ROUNDS && names.includes(name));
+  const did = (name: string, what: string, times: number, sentence: string): void => {
+    if (names.includes(name)) claims.figure(what, times);
+    claims.holds(!isSure(name) || times > 0, sentence);
+  };
+  did("away", "records dropped before they were sent", counts.dropped, "retention: nothing was dropped unsent");
+  did("lossy", "packets lost below TCP", network?.lost ?? 0, "loss: not one packet was lost");
+  const full = onDisk?.plant.said("store is full") ?? 0;
+  did("gatewayDiskFull", "times a gateway said that its store is full", full, "disk: no gateway noticed");
+  const noSpace = centre.said(NO_SPACE);
+  did(
+    "databaseDiskFull",
+    "times PostgreSQL told a collector that its disk is full",
+    noSpace,
+    "disk: no collector noticed",
+  );
 }
 
 async function judgeTables(query: Query, claims: Claims): Promise<void> {

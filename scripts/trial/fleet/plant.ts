@@ -1,7 +1,9 @@
-import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type MqttClient } from "mqtt";
 import { freePort, launchDaemon, type RunningDaemon } from "../daemon.ts";
+import type { SmallDisk } from "../small-disk.ts";
 import { Line } from "./line.ts";
 
 const EVERY_MS = 50;
@@ -9,41 +11,48 @@ const EVERY_MS = 50;
 export interface PlantOptions {
   readonly folder: string;
   readonly name: string;
-  readonly brokerPort: number;
   /** Readings a second. */
   readonly rate: number;
   /** Of its store. */
   readonly maxBytes: number;
+  /** Where its data is; in the folder unless told. */
+  readonly disk?: SmallDisk | undefined;
 }
 
 /** A gateway with a sensor of its own and a line of its own to the broker. */
 export class Plant {
   readonly name: string;
+  readonly folder: string;
   readonly data: string;
+  readonly disk: SmallDisk | undefined;
   readonly line: Line;
-  readonly #folder: string;
+  readonly #broker: { readonly brokerPort: number };
   readonly #rate: number;
   readonly #maxBytes: number;
+  readonly #daemons: RunningDaemon[] = [];
   #port = 0;
   #daemon: RunningDaemon | undefined;
+  #process: ChildProcess | undefined;
   #sensor: MqttClient | undefined;
   #timer: NodeJS.Timeout | undefined;
   #owed = 0;
   #measured = 0;
-  starts = 0;
 
-  constructor({ folder, name, brokerPort, rate, maxBytes }: PlantOptions) {
+  constructor({ folder, name, rate, maxBytes, disk }: PlantOptions, broker: { readonly brokerPort: number }) {
     this.name = name;
-    this.#folder = join(folder, name);
-    this.data = join(this.#folder, "data");
+    this.folder = join(folder, name);
+    this.data = join(disk?.folder ?? this.folder, "data");
+    this.disk = disk;
     this.#rate = rate;
     this.#maxBytes = maxBytes;
-    this.line = new Line(brokerPort);
+    this.line = new Line(0);
+    this.#broker = broker;
   }
 
   async start(): Promise<void> {
-    mkdirSync(this.#folder, { recursive: true });
+    mkdirSync(this.folder, { recursive: true });
     this.#port = await freePort();
+    this.line.to = this.#broker.brokerPort;
     await this.line.start();
     const source = { kind: "mqtt", topic: "sensor/{k}", key: "k", fields: { v: { min: 0, max: 1 } } };
     const config = {
@@ -58,14 +67,17 @@ export class Plant {
         ...{ firstWithinSeconds: 0, reconnectWithinSeconds: 2, keepaliveSeconds: 10 },
       },
     };
-    writeFileSync(join(this.#folder, "holdfast.yaml"), JSON.stringify(config));
+    writeFileSync(join(this.folder, "holdfast.yaml"), JSON.stringify(config));
     await this.run();
     this.#timer = setInterval(() => this.#measure(), EVERY_MS);
   }
 
+  /** Resolves when it is ready. */
   async run(): Promise<void> {
-    this.starts += 1;
-    this.#daemon = await launchDaemon(join(this.#folder, "holdfast.yaml"), this.data).ready;
+    const launched = launchDaemon(join(this.folder, "holdfast.yaml"), this.data);
+    this.#process = launched.child;
+    this.#daemon = await launched.ready;
+    this.#daemons.push(this.#daemon);
     this.#sensor = connect({
       host: "127.0.0.1",
       port: this.#port,
@@ -88,27 +100,41 @@ export class Plant {
     await this.line.stop();
   }
 
+  /** Whatever runs is ended, and at once. */
+  end(): void {
+    clearInterval(this.#timer);
+    this.#process?.kill("SIGKILL");
+  }
+
+  get starts(): number {
+    return this.#daemons.length;
+  }
+
+  async isFull(): Promise<boolean> {
+    return (await this.#daemon?.status())?.store.state === "full";
+  }
+
+  /** How often the daemon gave this reason, over all starts. */
+  said(reason: string): number {
+    return this.#daemons.flatMap(({ lines }) => lines.filter((line) => line.reason === reason)).length;
+  }
+
   /** No more readings; what is under way is decided. */
   quiet(): void {
     clearInterval(this.#timer);
   }
 
   /** A copy of the databases while nobody runs, as a backup is. */
-  copyTo(name: string): void {
-    const to = `${this.data}-${name}`;
+  copyTo(to: string): void {
     rmSync(to, { recursive: true, force: true });
     // The control socket is no file to copy.
     cpSync(this.data, to, { recursive: true, filter: (from) => !from.endsWith(".sock") });
   }
 
-  hasCopy(name: string): boolean {
-    return existsSync(`${this.data}-${name}`);
-  }
-
   /** Puts the copy in the place of what is there. */
-  restoreFrom(name: string): void {
+  restoreFrom(copy: string): void {
     rmSync(this.data, { recursive: true });
-    cpSync(`${this.data}-${name}`, this.data, { recursive: true });
+    cpSync(copy, this.data, { recursive: true });
   }
 
   #measure(): void {
