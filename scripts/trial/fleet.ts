@@ -4,7 +4,7 @@ import type { Outbox } from "../../daemon/fleet/outbox.ts";
 import { Claims, sleep } from "./claims.ts";
 import { temporaryFolder } from "./daemon.ts";
 import { faultNames, faults } from "./fleet/faults.ts";
-import { judge, judgeFaults } from "./fleet/judge.ts";
+import { judge, judgeFaults, judgeForks, judgeTimes } from "./fleet/judge.ts";
 import { againInOwnNetwork } from "./fleet/network.ts";
 import { endSite, type Fault, openSite, pick, type Site } from "./fleet/site.ts";
 import { createRandom } from "./random.ts";
@@ -21,6 +21,7 @@ export const again = againInOwnNetwork;
 export const trial: Trial = async ({ rounds = ROUNDS, seed = SEED, faults: only, bus, keep, say }) => {
   const folder = temporaryFolder("fleet-trial");
   const claims = new Claims(say);
+  const fromMs = Date.now();
   const site = openSite(folder, bus === "embedded", createRandom(seed));
   const interrupted = (): void => {
     endSite(site);
@@ -37,7 +38,9 @@ export const trial: Trial = async ({ rounds = ROUNDS, seed = SEED, faults: only,
     await site.centre.stop();
     const database = await site.centre.database();
     const counts = await judge(site, database, claims);
-    judgeFaults(site, { names, taken, rounds, counts }, claims);
+    const mistimed = await judgeTimes(database, [fromMs, Date.now()], claims);
+    const copies = await judgeForks(site, database, claims);
+    judgeFaults(site, { names, taken, rounds, counts, mistimed, copies }, claims);
     await database.close();
     await site.centre.stopDatabase();
   } finally {

@@ -1,5 +1,8 @@
 import { join } from "node:path";
+import { FakeTime } from "../act/fake-time.ts";
 import { becomes, sleep } from "../claims.ts";
+import { clockFaults } from "./clock-faults.ts";
+import { cloneFaults } from "./clone.ts";
 import { diskFaults } from "./disk-faults.ts";
 import { readLogFile } from "./log-file.ts";
 import type { Plant } from "./plant.ts";
@@ -106,6 +109,8 @@ export const faults: Readonly<Record<string, Fault>> = {
     return "an older copy of a gateway's databases brought back";
   },
   ...diskFaults,
+  ...clockFaults,
+  ...cloneFaults,
 };
 
 /** How often each is taken, of about a hundred: what is dear comes less often. */
@@ -113,13 +118,14 @@ const weights: Readonly<Record<string, number>> = {
   ...{ gatewayKilled: 14, collectorKilled: 12, diesAfterCommit: 8, threeCollectors: 4 },
   ...{ brokerKilled: 10, databaseKilled: 6, restored: 3 },
   ...{ lineCut: 24, lineRefused: 6, halfOpen: 4, slow: 4, late: 2, lossy: 6, away: 3 },
-  ...{ gatewayDiskFull: 4, databaseDiskFull: 4 },
+  ...{ gatewayDiskFull: 4, databaseDiskFull: 4, wrongClock: 8, suspended: 3, cloned: 3 },
 };
 
 /** The faults that can be done on this machine, each as often as it is to be taken. */
 export function faultNames({ network, onDisk, databaseDisk, centre }: Site, only?: readonly string[]): string[] {
   const impossible = new Set([
     ...(network === undefined ? ["lossy"] : []),
+    ...(FakeTime.libraryPath() === undefined ? ["wrongClock"] : []),
     ...(onDisk === undefined ? ["gatewayDiskFull"] : []),
     ...(databaseDisk === undefined ? ["databaseDiskFull"] : []),
     ...(centre.isEmbedded ? ["databaseKilled", "threeCollectors"] : []),

@@ -28,6 +28,11 @@ export interface LogFile {
   readonly drops: readonly Dropped[];
 }
 
+/** Of "epoch/stream" the epoch. */
+export function epochOf(name: string): string {
+  return name.split("/", 1)[0] ?? "";
+}
+
 const EPOCH = "lower(hex(epoch.id)) AS epoch";
 
 /** Reads a log while no daemon runs on it. */

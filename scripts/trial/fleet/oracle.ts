@@ -6,6 +6,8 @@ import type { Extent, LogFile } from "./log-file.ts";
 export interface Files {
   readonly now: LogFile;
   readonly replaced: readonly LogFile[];
+  /** What copies that ran beside it wrote after they were copied; thrown away with them. */
+  readonly clones: readonly LogFile[];
 }
 
 export interface Counts {
@@ -17,6 +19,11 @@ export interface Counts {
   inLog: number;
   /** The same, of a file that an older one replaced: a person did that, and nobody can send it. */
   destroyed: number;
+  /** In the log, and not with the fleet, which was told that it was dropped: by a copy, or by a file that was replaced. */
+  shadowed: number;
+  /** What copies committed, and what of it was stored. */
+  ofClones: number;
+  ofClonesStored: number;
 }
 
 export interface Balance extends Counts {
@@ -45,6 +52,7 @@ export async function balanceOf(query: Query, gateway: string, files: Files): Pr
   const untold = await untoldDrops(query, gateway, files.replaced);
   const balance: Balance = {
     ...{ committed: 0, stored: 0, dropped: 0, inLog: 0, destroyed: 0 },
+    ...{ shadowed: 0, ofClones: 0, ofClonesStored: 0 },
     ...{ lost: [], forgotten: [], changed: [], invented: [] },
   };
   for (const name of names) {
@@ -73,8 +81,23 @@ export async function balanceOf(query: Query, gateway: string, files: Files): Pr
       untold.filter(({ of }) => of === name),
     );
     for (const [from, to] of left.list()) balance.lost.push(`${gateway}/${name}/${from}-${to}`);
+    balance.shadowed += shadowed(has, inLog);
   }
+  for (const { streams } of files.clones)
+    for (const [name, extent] of streams) {
+      const has = await fleetHas(query, gateway, name);
+      compare(`${gateway}/${name}`, balance, { has, hi: extent.hi, inLog: undefined, older: [extent] });
+      balance.ofClones += extent.hi;
+      balance.ofClonesStored += has.stored.length;
+    }
   return balance;
+}
+
+function shadowed({ stored, gone }: FleetHas, inLog: Extent | undefined): number {
+  const told = new RangeSet();
+  for (const { from, to } of gone) told.add(from, to);
+  for (const { seq } of stored) told.remove(seq, seq);
+  return [...(inLog?.rows.keys() ?? [])].filter((seq) => told.has(seq)).length;
 }
 
 interface Compared {

@@ -2,6 +2,10 @@ import type { ChildProcess } from "node:child_process";
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, type MqttClient } from "mqtt";
+import { callDaemon } from "../../../daemon/api/control-client.ts";
+import type { Outbox } from "../../../daemon/fleet/outbox.ts";
+import { FakeTime } from "../act/fake-time.ts";
+import { sleep } from "../claims.ts";
 import { freePort, launchDaemon, type RunningDaemon } from "../daemon.ts";
 import type { SmallDisk } from "../small-disk.ts";
 import { Line } from "./line.ts";
@@ -26,9 +30,10 @@ export class Plant {
   readonly data: string;
   readonly disk: SmallDisk | undefined;
   readonly line: Line;
+  /** Its wall clock; undefined where it can not be set. */
+  time: FakeTime | undefined;
   readonly #broker: { readonly brokerPort: number };
-  readonly #rate: number;
-  readonly #maxBytes: number;
+  readonly #options: PlantOptions;
   readonly #daemons: RunningDaemon[] = [];
   #port = 0;
   #daemon: RunningDaemon | undefined;
@@ -38,19 +43,20 @@ export class Plant {
   #owed = 0;
   #measured = 0;
 
-  constructor({ folder, name, rate, maxBytes, disk }: PlantOptions, broker: { readonly brokerPort: number }) {
+  constructor(options: PlantOptions, broker: { readonly brokerPort: number }) {
+    const { folder, name, disk } = options;
+    this.#options = options;
     this.name = name;
     this.folder = join(folder, name);
     this.data = join(disk?.folder ?? this.folder, "data");
     this.disk = disk;
-    this.#rate = rate;
-    this.#maxBytes = maxBytes;
     this.line = new Line(0);
     this.#broker = broker;
   }
 
   async start(): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
+    this.time = FakeTime.inFolder(this.folder);
     this.#port = await freePort();
     this.line.to = this.#broker.brokerPort;
     await this.line.start();
@@ -58,7 +64,7 @@ export class Plant {
     const config = {
       device: { name: this.name },
       ...{ bus: { kind: "embedded", port: this.#port }, mode: "observe" },
-      store: { maxBytes: this.#maxBytes },
+      store: { maxBytes: this.#options.maxBytes },
       agents: {
         one: { sources: [source], record: { quiet: "all" }, rules: [{ id: "up", when: "event.fields.v > 0.9" }] },
       },
@@ -74,7 +80,8 @@ export class Plant {
 
   /** Resolves when it is ready. */
   async run(): Promise<void> {
-    const launched = launchDaemon(join(this.folder, "holdfast.yaml"), this.data);
+    const wrapper = this.time === undefined ? [] : ["env", ...this.time.variables()];
+    const launched = launchDaemon(join(this.folder, "holdfast.yaml"), this.data, wrapper);
     this.#process = launched.child;
     this.#daemon = await launched.ready;
     this.#daemons.push(this.#daemon);
@@ -100,6 +107,13 @@ export class Plant {
     await this.line.stop();
   }
 
+  /** Stands still and goes on, as a machine that slept. */
+  async sleep(forMs: number): Promise<void> {
+    this.#process?.kill("SIGSTOP");
+    await sleep(forMs);
+    this.#process?.kill("SIGCONT");
+  }
+
   /** Whatever runs is ended, and at once. */
   end(): void {
     clearInterval(this.#timer);
@@ -108,6 +122,17 @@ export class Plant {
 
   get starts(): number {
     return this.#daemons.length;
+  }
+
+  /** Another machine, that says that it is this one. */
+  twin(folder: string): Plant {
+    return new Plant({ ...this.#options, folder, disk: undefined }, this.#broker);
+  }
+
+  /** All that it has of the stream that starts are told in is with the fleet. */
+  async hasToldItsStart(): Promise<boolean> {
+    const { streams } = (await callDaemon({ dataDirectory: this.data, verb: "outbox" })) as Outbox;
+    return streams.every(({ name, records }) => name !== "safety" || records === 0);
   }
 
   async isFull(): Promise<boolean> {
@@ -140,7 +165,7 @@ export class Plant {
   #measure(): void {
     const sensor = this.#sensor;
     if (sensor?.connected !== true) return;
-    this.#owed += (this.#rate * EVERY_MS) / 1000;
+    this.#owed += (this.#options.rate * EVERY_MS) / 1000;
     for (; this.#owed >= 1; this.#owed -= 1) {
       this.#measured += 1;
       sensor.publish(`sensor/s${this.#measured % 5}`, `{"v":${((this.#measured * 7) % 100) / 100}}`, { qos: 0 });

@@ -20,6 +20,8 @@ const POSTGRES_SETTINGS = ["max_wal_size=128MB", "min_wal_size=32MB"];
 export interface Gateway {
   readonly plant: Plant;
   readonly replaced: LogFile[];
+  /** Of each copy that ran beside it, what it wrote after it was copied. */
+  readonly clones: LogFile[];
   /** Where a backup lies that was not brought back yet. */
   copy?: string | undefined;
 }
@@ -58,6 +60,7 @@ export function openSite(folder: string, isEmbedded: boolean, random: () => numb
   const gateway = (name: string, maxBytes: number, itsDisk?: SmallDisk): Gateway => ({
     plant: new Plant({ folder, name, rate: RATE, maxBytes, disk: itsDisk }, centre),
     replaced: [],
+    clones: [],
   });
   const large = gateway("plant-1", STORE_BYTES, disk("plant-1", GATEWAY_DISK_MB));
   const small = gateway("plant-2", SMALL_STORE_BYTES);
