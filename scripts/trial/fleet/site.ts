@@ -13,8 +13,8 @@ const SMALL_STORE_BYTES = 8_388_608;
 /** Room for a thousand faults; nothing is taken of it before it is used. */
 const GATEWAY_DISK_MB = 400;
 const DATABASE_DISK_MB = 4000;
-/** So that a thousand faults do not leave more of it than of records. */
-const POSTGRES_SETTINGS = ["max_wal_size=128MB", "min_wal_size=32MB"];
+/** Little is kept in reserve, so that a full disk is felt in the write-ahead log too. */
+const POSTGRES_SETTINGS = ["max_wal_size=48MB", "min_wal_size=32MB"];
 
 /** A gateway whose databases are copied and brought back, and what the files that were replaced had. */
 export interface Gateway {
