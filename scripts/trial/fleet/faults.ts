@@ -76,13 +76,14 @@ export const faults: Readonly<Record<string, Fault>> = {
     await onLine(site, { kind: "late", delayMs: 3000 }, 8000);
     return "line 3 s late";
   },
-  /** Of the packets between gateway and line, both ways; half of the times all that gets through is late as well. */
+  /** Of the packets between gateway and line, both ways, from connecting on; half of the times all is late as well. */
   lossy: async ({ gateways, network, random }) => {
     const { line } = pick(gateways, random).plant;
     const isLate = random() < 0.5;
     network?.lose(line.port, 0.2);
-    if (isLate) line.be({ kind: "late", delayMs: 3000 });
-    await sleep(3000 + random() * 9000);
+    line.be({ kind: "cut" });
+    line.be(isLate ? { kind: "late", delayMs: 3000 } : { kind: "well" });
+    await sleep(5000 + random() * 15_000);
     line.be({ kind: "well" });
     network?.well();
     return isLate ? "a fifth of all packets lost, and the line 3 s late" : "a fifth of all packets lost";

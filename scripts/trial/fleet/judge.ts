@@ -29,6 +29,11 @@ export async function judge({ gateways }: Site, query: Query, claims: Claims): P
   return sum;
 }
 
+/** So many of a kind do what they are for, however they fall among the others. */
+const sureAfter: Readonly<Record<string, number>> = {
+  ...{ away: 4, lossy: 3, gatewayDiskFull: 2, databaseDiskFull: 3, wrongClock: 6, cloned: 2 },
+};
+
 interface Tried {
   /** Copies whose start is with the fleet. */
   readonly copies: number;
@@ -48,7 +53,7 @@ export function judgeFaults(
 ): void {
   const { network, centre, onDisk } = site;
   const isSure = (name: string): boolean =>
-    (taken.get(name) ?? 0) > 1 || (rounds >= LONG_ROUNDS && names.includes(name));
+    (taken.get(name) ?? 0) >= (sureAfter[name] ?? 1) || (rounds >= LONG_ROUNDS && names.includes(name));
   const did = (name: string, what: string, times: number, sentence: string): void => {
     if (names.includes(name)) claims.figure(what, times);
     claims.holds(!isSure(name) || times > 0, sentence);
