@@ -29,7 +29,7 @@ export interface Counts {
 export interface Balance extends Counts {
   /** Committed, and neither stored nor in the log nor dropped nor destroyed. */
   readonly lost: string[];
-  /** The gateway believes that the fleet has it, and the fleet does not, nor knows that it was dropped. */
+  /** A gateway believes that the fleet has it, and the fleet does not, nor knows that it was dropped. */
   readonly forgotten: string[];
   /** Stored with other bytes than the log has. */
   readonly changed: string[];
@@ -60,7 +60,8 @@ export async function balanceOf(query: Query, gateway: string, files: Files): Pr
     const inLog = files.now.streams.get(name);
     const older = files.replaced.flatMap(({ streams }) => streams.get(name) ?? []);
     const hi = Math.max(0, ...all.map(({ streams }) => streams.get(name)?.hi ?? 0));
-    compare(`${gateway}/${name}`, balance, { has, hi, inLog, older });
+    const drops = all.flatMap((one) => one.drops).filter(({ of }) => of === name);
+    compare(`${gateway}/${name}`, balance, { has, hi, inLog, older, drops });
     const left = new RangeSet([[1, hi]]);
     const take = (count: keyof Counts, ranges: Iterable<{ readonly from: number; readonly to: number }>): void => {
       const before = left.size;
@@ -83,10 +84,16 @@ export async function balanceOf(query: Query, gateway: string, files: Files): Pr
     for (const [from, to] of left.list()) balance.lost.push(`${gateway}/${name}/${from}-${to}`);
     balance.shadowed += shadowed(has, inLog);
   }
-  for (const { streams } of files.clones)
+  for (const { streams, drops } of files.clones)
     for (const [name, extent] of streams) {
       const has = await fleetHas(query, gateway, name);
-      compare(`${gateway}/${name}`, balance, { has, hi: extent.hi, inLog: undefined, older: [extent] });
+      compare(`${gateway}/${name}`, balance, {
+        has,
+        hi: extent.hi,
+        inLog: undefined,
+        older: [extent],
+        drops: drops.filter(({ of }) => of === name),
+      });
       balance.ofClones += extent.hi;
       balance.ofClonesStored += has.stored.length;
     }
@@ -105,18 +112,23 @@ interface Compared {
   readonly hi: number;
   readonly inLog: Extent | undefined;
   readonly older: readonly Extent[];
+  /** Of which a file of the gateway tells. */
+  readonly drops: readonly { readonly from: number; readonly to: number }[];
 }
 
-function compare(place: string, balance: Balance, { has, hi, inLog, older }: Compared): void {
-  const believed = new RangeSet(inLog?.acknowledged ?? []);
+function compare(place: string, balance: Balance, { has, hi, inLog, older, drops }: Compared): void {
   for (const { seq, hash } of has.stored) {
     if (seq > hi) balance.invented.push(`${place}/${seq}`);
     const kept = inLog?.rows.get(seq) ?? older.find((one) => one.rows.has(seq))?.rows.get(seq);
     if (kept !== undefined && kept !== hash) balance.changed.push(`${place}/${seq}`);
-    believed.remove(seq, seq);
   }
-  for (const { from, to } of has.gone) believed.remove(from, to);
-  for (const [from, to] of believed.list()) balance.forgotten.push(`${place}/${from}-${to}`);
+  for (const { acknowledged } of [...(inLog === undefined ? [] : [inLog]), ...older]) {
+    const believed = new RangeSet(acknowledged);
+    for (const { seq } of has.stored) believed.remove(seq, seq);
+    // Of what went without being sent, the gateway knows that there is nothing to send.
+    for (const { from, to } of [...has.gone, ...drops]) believed.remove(from, to);
+    for (const [from, to] of believed.list()) balance.forgotten.push(`${place}/${from}-${to}`);
+  }
 }
 
 async function fleetHas(query: Query, gateway: string, name: string): Promise<FleetHas> {
