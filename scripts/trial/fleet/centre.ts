@@ -7,20 +7,30 @@ import { openPglite } from "../../../fleet/pglite.ts";
 import { openPostgres } from "../../../fleet/postgres.ts";
 import { becomes } from "../claims.ts";
 import { freePort, type Mosquitto, startMosquitto } from "../daemon.ts";
-import { type OwnPostgres, startPostgres } from "./postgres.ts";
+import { type OwnPostgres, type PostgresPlace, startPostgres } from "./postgres.ts";
 
 /** The fleet's end: a broker, a database, and collectors that come and go. */
 export class Centre {
   readonly #folder: string;
   readonly #collectors: ChildProcess[] = [];
-  readonly #isEmbedded: boolean;
+  readonly isEmbedded: boolean;
+  readonly #place: PostgresPlace;
   #postgres: OwnPostgres | undefined;
   #broker: Mosquitto | undefined;
   brokerPort = 0;
 
-  constructor(folder: string, isEmbedded: boolean) {
+  constructor(folder: string, isEmbedded: boolean, postgres: PostgresPlace = {}) {
     this.#folder = folder;
-    this.#isEmbedded = isEmbedded;
+    this.isEmbedded = isEmbedded;
+    this.#place = postgres;
+  }
+
+  get #log(): string {
+    return join(this.#folder, "collector.log");
+  }
+
+  get hasDatabase(): boolean {
+    return this.#postgres?.isRunning() ?? true;
   }
 
   get running(): number {
@@ -35,7 +45,7 @@ export class Centre {
     mkdirSync(this.#folder, { recursive: true });
     this.brokerPort = await freePort();
     await this.startBroker();
-    if (!this.#isEmbedded) this.#postgres = await startPostgres();
+    if (!this.isEmbedded) this.#postgres = await startPostgres(this.#place);
     const database = this.#postgres?.url ?? "pglite://database";
     const config = { fleet: "north", brokers: [`mqtt://127.0.0.1:${this.brokerPort}`], database };
     writeFileSync(join(this.#folder, "holdfast-fleet.yaml"), JSON.stringify(config));
@@ -44,9 +54,15 @@ export class Centre {
 
   /** A collector has subscribed. */
   async ready(): Promise<void> {
-    const log = join(this.#folder, "collector.log");
-    const isReady = (): boolean => readFileSync(log, "utf8").includes("collects from the broker");
-    if (!(await becomes(isReady, 30_000))) throw new Error(readFileSync(log, "utf8"));
+    const isReady = (): boolean => this.said("collects from the broker") > 0;
+    if (!(await becomes(isReady, 30_000))) throw new Error(readFileSync(this.#log, "utf8"));
+  }
+
+  /** How many lines of the collectors' log have this in them. */
+  said(text: string): number {
+    return readFileSync(this.#log, "utf8")
+      .split("\n")
+      .filter((line) => line.includes(text)).length;
   }
 
   async startBroker(): Promise<void> {
@@ -68,7 +84,7 @@ export class Centre {
 
   /** `dieAfter`: so many commits, and before the acknowledgement. */
   startCollector(dieAfter = 0): void {
-    const log = openSync(join(this.#folder, "collector.log"), "a");
+    const log = openSync(this.#log, "a");
     const environment = dieAfter > 0 ? { HOLDFAST_TEST_DIE_AFTER_COMMITS: String(dieAfter) } : {};
     const child = spawn(process.execPath, [childPath("fleet/main"), "serve"], {
       ...{ cwd: this.#folder, stdio: ["ignore", log, log] },
@@ -87,6 +103,13 @@ export class Centre {
     for (const one of this.#collectors) one.kill("SIGTERM");
     await becomes(() => this.running === 0, 20_000);
     await this.#broker?.stop();
+  }
+
+  /** Whatever runs is ended, and at once. */
+  end(): void {
+    for (const one of this.#collectors) one.kill("SIGKILL");
+    this.#broker?.child.kill("SIGKILL");
+    this.#postgres?.end();
   }
 
   /** The database itself, once no collector runs. */

@@ -14,10 +14,14 @@ export function postgresBinaries(): string | undefined {
 
 export interface OwnPostgres {
   readonly url: string;
+  /** It can end by itself: on a full disk it does. */
+  readonly isRunning: () => boolean;
   /** The kind of end that a power cut is; start() brings it back. */
   kill(): Promise<void>;
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** At once, and nobody waits for it. */
+  end(): void;
 }
 
 /** PostgreSQL does not run as root: then it runs as the user that Debian made for it. */
@@ -30,9 +34,15 @@ function identity(): { uid?: number; gid?: number } {
   return { uid: Number(uid), gid: Number(gid) };
 }
 
+export interface PostgresPlace {
+  /** Where it lies; a folder in the temporary one unless told. */
+  readonly folder?: string | undefined;
+  readonly settings?: readonly string[];
+}
+
 /** A cluster of its own, reached by a socket in its folder alone. */
-export async function startPostgres(): Promise<OwnPostgres> {
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-pg-"));
+export async function startPostgres({ folder: given, settings = [] }: PostgresPlace = {}): Promise<OwnPostgres> {
+  const folder = given ?? mkdtempSync(join(tmpdir(), "holdfast-pg-"));
   const who = identity();
   if (who.uid !== undefined && who.gid !== undefined) chownSync(folder, who.uid, who.gid);
   const bin = postgresBinaries() ?? "";
@@ -47,7 +57,8 @@ export async function startPostgres(): Promise<OwnPostgres> {
   const ended = (): boolean => child === undefined || child.exitCode !== null || child.signalCode !== null;
   const url = `postgres://test@/postgres?host=${encodeURIComponent(folder)}`;
   const start = async (): Promise<void> => {
-    child = spawn(join(bin, "postgres"), ["-D", data, "-k", folder, "-c", "listen_addresses="], {
+    const all = ["listen_addresses=", ...settings].flatMap((one) => ["-c", one]);
+    child = spawn(join(bin, "postgres"), ["-D", data, "-k", folder, ...all], {
       ...who,
       stdio: "ignore",
     });
@@ -62,10 +73,12 @@ export async function startPostgres(): Promise<OwnPostgres> {
   return {
     url,
     start,
+    isRunning: () => !ended(),
+    end: () => void child?.kill("SIGQUIT"),
     kill: () => end("SIGQUIT"),
     stop: async () => {
       await end("SIGINT");
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(given === undefined ? folder : data, { recursive: true, force: true });
     },
   };
 }
