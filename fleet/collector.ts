@@ -148,6 +148,7 @@ export class Collector {
       // The database is away and this process is to stop: what is not acknowledged comes again.
       if (stored === undefined) return this.#queue.clear();
       this.#tell(stored, batches);
+      // Figures for people, beside what is stored already: they may be short of a batch, the records are not.
       await keepTraffic(database, batches, this.#deps.nowMs()).catch(() => undefined);
     } catch (error) {
       const [one] = batches;
@@ -217,6 +218,7 @@ export class Collector {
     // A flood of them is told ever more rarely.
     if (Number.isInteger(Math.log2(this.#figures.refused)))
       this.#deps.log.warn({ gateway, topic: what, code, reason }, "message refused");
+    // It was counted and logged above; a database that is away keeps the collector from nothing else.
     await keepRefusal(this.#deps.database, gateway, `${what}: ${reason}`).catch(() => undefined);
   }
 }

@@ -30,6 +30,7 @@ export async function openDatabase(place: FleetPlace): Promise<Database> {
     await migrate(database);
     return database;
   } catch (cause) {
+    // Why it could not be opened is what is told, not how it closed.
     await database?.close().catch(() => undefined);
     if (cause instanceof FleetError) throw cause;
     const where = folder ?? place.config.database.replace(/\/\/[^@/]*@/, "//");

@@ -77,6 +77,7 @@ export class LinkClient {
 
   /** Hears what is kept on a topic, if the broker lets it, and never what goes out over this connection. */
   lookAt(topic: string): void {
+    // A broker that forbids it only means that a clone is not found this way; the link does without.
     this.#client.subscribeAsync(topic, { qos: 0, nl: true }).catch(() => undefined);
   }
 
@@ -98,6 +99,7 @@ export class LinkClient {
     const passed = new Promise<void>((resolve) => {
       late = setTimeout(resolve, withinMs);
     });
+    // The connection is about to be closed: the last will says the same.
     await Promise.race([this.publish(message).catch(() => undefined), passed]);
     clearTimeout(late);
   }

@@ -95,6 +95,15 @@ export class Outgoing {
     if (lane !== undefined) this.#store(lane, lane.contiguous, [[from, to]]);
   }
 
+  /** What of these rows was sent and is not acknowledged. */
+  underWay(epoch: string, stream: number, from: number, to: number): readonly SeqRange[] {
+    const lane = this.#lanes.get(`${epoch}/${stream}`);
+    if (lane === undefined) return [];
+    const rows = new RangeSet([[Math.max(from, lane.contiguous + 1), Math.min(to, lane.hi)]]);
+    for (const set of [lane.beyond, lane.todo]) for (const [a, b] of set.list()) rows.remove(a, b);
+    return rows.list();
+  }
+
   /** Under way: not to be sent again until `returned`. */
   took(next: Next, lo: number, hi: number, bytes: number): void {
     const lane = this.#lane(next.epoch, next.ordinal, next.stream);

@@ -1,64 +1,28 @@
+import { Allowance } from "./allowance.ts";
 import { readAnswer } from "./answers.ts";
-import { Budget, type BudgetLimits, type BudgetState } from "./budget.ts";
+import { Budget, type BudgetState } from "./budget.ts";
 import { SyncError } from "./errors.ts";
-import type { FleetKeys } from "./fleet-keys.ts";
 import { type Flight, Flights } from "./flights.ts";
+import { Greeting } from "./greeting.ts";
 import { helloOf } from "./hello.ts";
 import {
   type Acknowledgement,
   type Backfill,
-  type ClockReading,
   type Hello,
   MOST_BATCH_BYTES,
   type Position,
+  type Refused,
   type Welcome,
   wireVersion,
 } from "./messages.ts";
 import { type Next, Outgoing } from "./outgoing.ts";
 import { streamNames } from "./records.ts";
-import type { GatewayTopics } from "./topics.ts";
-import type { ReadBatch, UplinkLog } from "./uplink-log.ts";
-
-export interface UplinkLine {
-  /** Resolves with the broker's reason code (0: taken; 16: nobody listens). Rejects when the connection is gone. */
-  publish(message: {
-    topic: string;
-    payload: Uint8Array | string;
-    qos: 0 | 1;
-    expirySeconds?: number;
-  }): Promise<number>;
-  limits(): { readonly packetBytes: number; readonly underWay: number };
-  /** The fleet answered: the connection is good for more than a CONNACK. */
-  proven(): void;
-}
-
-export interface UplinkDeps {
-  readonly log: UplinkLog;
-  readonly line: UplinkLine;
-  readonly topics: GatewayTopics;
-  readonly keys: FleetKeys;
-  readonly clock: { read(): ClockReading; bootMs(): number; lifeMs(): number };
-  readonly random: () => number;
-  /** The fleet's clock when a message of it came, and how far it may be off. */
-  readonly heardTime: (nowMs: number, uncertaintyMs: number) => void;
-}
-
-export interface UplinkOptions {
-  readonly fleet: string;
-  readonly gateway: string;
-  readonly software: string;
-  readonly ackMode: "collector" | "puback";
-  readonly budget: BudgetLimits;
-  readonly budgetState?: BudgetState | undefined;
-}
-
-export type UplinkCondition = "down" | "greeting" | "sending" | "probing";
+import type { ReadBatch } from "./uplink-log.ts";
+import type { UplinkCondition, UplinkDeps, UplinkOptions } from "./uplink-types.ts";
 
 const MOST_ROWS = 200;
 const TELLING_ROWS = 20;
 const TICK_MS = 100;
-const FIRST_ANSWER_MS = 3000;
-const PROBE_LEAST_MS = 30_000;
 const LATE_BEFORE_PROBING = 5;
 /** MQTT's own header, the topic's length and TLS, about. */
 const OVERHEAD_BYTES = 64;
@@ -66,6 +30,15 @@ const NOBODY_LISTENS = 0x10;
 /** The store's own records come without a word: looked for so often. */
 const LOOK_MS = 5000;
 const FIRST_ROW_BYTES = 80;
+/** The log is asked what is new in it at most so often, however many commits there are. */
+const LEAST_LOOK_MS = 50;
+/** After the log could not be read. */
+const REST_MS = 1000;
+/** What the fleet refuses is told in records that are never dropped: so many at once, then one in a while. */
+const REFUSALS_AT_ONCE = 20;
+const REFUSAL_EVERY_MS = 60_000;
+/** Ranges in one such record; further ones are sent again, and told later. */
+const MOST_REFUSED_TOLD = 100;
 
 /**
  * Sends the log to the fleet, a batch at a time, and forgets a record only when the fleet said that it is in its
@@ -81,8 +54,8 @@ export class Uplink {
   #condition: UplinkCondition = "down";
   #session = "";
   #timer: NodeJS.Timeout | undefined;
-  #helloAtMs = 0;
-  #hellos = 0;
+  readonly #greeting = new Greeting();
+  readonly #tellings = new Allowance(REFUSALS_AT_ONCE, REFUSAL_EVERY_MS);
   #late = 0;
   #slowUntilMs = 0;
   #rowBytes = FIRST_ROW_BYTES;
@@ -91,6 +64,9 @@ export class Uplink {
   #hasNews = true;
   #learnedMs = 0;
   #refusals = 0;
+  #troubles = 0;
+  #restUntilMs = 0;
+  #isStopped = false;
   readonly #sentBytes = [0, 0, 0, 0];
 
   constructor(deps: UplinkDeps, options: UplinkOptions) {
@@ -106,6 +82,7 @@ export class Uplink {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     clearInterval(this.#timer);
     this.#condition = "down";
   }
@@ -113,14 +90,15 @@ export class Uplink {
   /** Records are on disk that were not before. */
   wake(): void {
     this.#hasNews = true;
-    this.#pump();
+    // The next tick looks otherwise.
+    if (this.#deps.clock.bootMs() - this.#learnedMs >= LEAST_LOOK_MS) this.#pump();
   }
 
   /** A connection is there; `session` is its name. */
   up(session: string): void {
     this.#session = session;
     this.#outgoing.connected();
-    this.#hellos = 0;
+    this.#greeting.again();
     this.#late = 0;
     if (this.#options.ackMode === "puback") {
       this.#condition = "sending";
@@ -190,9 +168,9 @@ export class Uplink {
   #tick(): void {
     const nowMs = this.#deps.clock.bootMs();
     // People ask what waits while there is no link too.
-    if (this.#condition !== "sending" && nowMs - this.#learnedMs > LOOK_MS) void this.#learn();
+    if (this.#condition !== "sending" && nowMs - this.#learnedMs > LOOK_MS) this.#try(this.#learn());
     if (this.#condition === "greeting" || this.#condition === "probing") {
-      if (nowMs >= this.#helloAtMs) this.#greet();
+      if (this.#greeting.isDue(nowMs)) this.#greet();
       return;
     }
     if (this.#condition !== "sending") return;
@@ -203,11 +181,13 @@ export class Uplink {
 
   #greet(): void {
     const { clock, topics, line, random } = this.#deps;
-    const waits = this.#hellos < 4 ? FIRST_ANSWER_MS * 2 ** this.#hellos : PROBE_LEAST_MS * (1 + random());
-    this.#helloAtMs = clock.bootMs() + waits;
-    this.#hellos += 1;
-    void this.#hello().then((hello) =>
-      line.publish({ topic: topics.hello, payload: JSON.stringify(hello), qos: 1, expirySeconds: 60 }).catch(() => 0),
+    this.#greeting.said(clock.bootMs(), random);
+    this.#try(
+      this.#hello().then(async (hello) => {
+        const payload = JSON.stringify(hello);
+        // A connection that is gone says so by `down`.
+        await line.publish({ topic: topics.hello, payload, qos: 1, expirySeconds: 60 }).catch(() => 0);
+      }),
     );
   }
 
@@ -223,8 +203,7 @@ export class Uplink {
 
   #welcomed(welcome: Welcome): void {
     const { clock, heardTime, line } = this.#deps;
-    const tookMs = Math.max(0, clock.bootMs() - this.#helloSentMs());
-    heardTime(welcome.now, tookMs / 2);
+    heardTime(welcome.now, this.#greeting.sinceMs(clock.bootMs()) / 2);
     const lows = new Map(this.#outgoing.spans().map((span) => [`${span.epoch}/${span.stream}`, span.lo]));
     for (const position of welcome.positions) {
       const lo = lows.get(`${position.epoch}/${position.stream}`);
@@ -235,32 +214,39 @@ export class Uplink {
     if (this.#condition !== "down") this.#condition = "sending";
   }
 
-  #helloSentMs(): number {
-    return this.#helloAtMs - FIRST_ANSWER_MS * 2 ** Math.max(0, Math.min(3, this.#hellos - 1));
-  }
-
   #acknowledged(ack: Acknowledgement): void {
     const nowMs = this.#deps.clock.bootMs();
     if (ack.slowMs !== undefined) this.#slowUntilMs = nowMs + ack.slowMs;
     const { epoch, stream, contiguous, ranges } = ack;
+    // Before it counts as acknowledged: what it refuses it keeps elsewhere, and counts too.
+    const refused = this.#refusedOf(ack);
     if (!this.#keep({ epoch, stream, contiguous, ranges })) {
       this.#refuse("SYNC_ACKNOWLEDGED_UNSENT", { epoch, stream, contiguous });
       return;
     }
-    for (const { from, to, reason } of ack.refused ?? []) {
-      this.#deps.log.report("fleet refused records", {
-        epoch,
-        stream: streamNames[stream] ?? stream,
-        from,
-        to,
-        reason,
-      });
-      this.#outgoing.settled(epoch, stream, from, to);
-    }
+    this.#takeBack(ack, refused, nowMs);
     const position = this.#outgoing.position(epoch, stream);
     if (position !== undefined) this.#flights.arrive(position, nowMs);
     this.#late = 0;
     this.#deps.line.proven();
+  }
+
+  /** Of what was sent, and no more than one record can tell. */
+  #refusedOf({ epoch, stream, refused = [] }: Acknowledgement): Refused[] {
+    const rows = refused.flatMap(({ from, to, reason }) =>
+      this.#outgoing.underWay(epoch, stream, from, to).map(([first, last]) => ({ from: first, to: last, reason })),
+    );
+    return rows.slice(0, MOST_REFUSED_TOLD);
+  }
+
+  /** Rows that the fleet will never take are told, and not sent again; as long as that can not be told they are. */
+  #takeBack({ epoch, stream }: Acknowledgement, ranges: readonly Refused[], nowMs: number): void {
+    const ordinal = this.#outgoing.ordinalOf(epoch, stream);
+    if (ordinal === undefined || ranges.length === 0 || !this.#tellings.take(nowMs)) return;
+    this.#deps.log.report("fleet refused records", { epoch, stream: streamNames[stream] ?? stream, ranges });
+    for (const { from, to } of ranges) this.#outgoing.settled(epoch, stream, from, to);
+    const kept = this.#outgoing.position(epoch, stream);
+    if (kept !== undefined) this.#deps.log.acknowledged(ordinal, kept);
   }
 
   #keep(position: Position): boolean {
@@ -284,8 +270,7 @@ export class Uplink {
     if (this.#late < LATE_BEFORE_PROBING || this.#options.ackMode === "puback") return;
     // The line is there and the fleet is not: no more than a question now and then, or the broker's queue fills.
     this.#condition = "probing";
-    this.#hellos = 0;
-    this.#helloAtMs = 0;
+    this.#greeting.again();
   }
 
   #giveBack({ next, lo, hi }: Flight): void {
@@ -294,17 +279,31 @@ export class Uplink {
 
   #pump(): void {
     this.#isWanted = true;
-    if (this.#isPumping) return;
+    if (this.#isPumping || this.#deps.clock.bootMs() < this.#restUntilMs) return;
     this.#isPumping = true;
-    void this.#run().finally(() => {
-      this.#isPumping = false;
+    this.#try(
+      this.#run().finally(() => {
+        this.#isPumping = false;
+      }),
+    );
+  }
+
+  /** A log that can not be read now is asked again later: nothing is given up, and the daemon goes on without the fleet. */
+  #try(work: Promise<void>): void {
+    work.catch((error: unknown) => {
+      this.#hasNews = true;
+      this.#restUntilMs = this.#deps.clock.bootMs() + REST_MS;
+      if (this.#isStopped) return;
+      this.#troubles += 1;
+      if (isTold(this.#troubles))
+        this.#deps.log.report("log not read for the fleet", { reason: String(error), times: this.#troubles });
     });
   }
 
   async #run(): Promise<void> {
     while (this.#isWanted && this.#condition === "sending") {
       this.#isWanted = false;
-      if (this.#hasNews) await this.#learn();
+      if (this.#hasNews && this.#deps.clock.bootMs() - this.#learnedMs >= LEAST_LOOK_MS) await this.#learn();
       while (await this.#sendOne());
     }
   }
@@ -344,12 +343,8 @@ export class Uplink {
     if (session !== this.#session || this.#condition !== "sending") return false;
     if (read.kind === "gone") this.#outgoing.settled(epoch, stream, from, to);
     else if (read.kind === "tooLarge") {
-      log.report("record too large for the fleet", {
-        epoch,
-        stream: streamNames[stream],
-        seq: read.seq,
-        bytes: read.bytes,
-      });
+      const { seq, bytes } = read;
+      log.report("record too large for the fleet", { epoch, stream: streamNames[stream], seq, bytes });
       this.#outgoing.settled(epoch, stream, from, read.seq);
     } else this.#send(next, read);
     return true;
@@ -392,8 +387,12 @@ export class Uplink {
     this.#refusals += 1;
     // An answer that comes late, after a new connection, is nothing unusual.
     if (code === "SYNC_OTHER_SESSION") return;
-    // Not each of a flood: 1, 10, 100 …
-    if (Number.isInteger(Math.log10(this.#refusals)))
+    if (isTold(this.#refusals))
       this.#deps.log.report("message of the fleet refused", { code, ...detail, refused: this.#refusals });
   }
+}
+
+/** Not each of a flood: 1, 10, 100 … */
+function isTold(times: number): boolean {
+  return Number.isInteger(Math.log10(times));
 }

@@ -6,6 +6,7 @@ import type { Signed } from "../../sync/signing.ts";
 import type { Verb } from "../api/control-server.ts";
 import { DaemonError } from "../errors.ts";
 import type { People, Person } from "../people.ts";
+import { StoreError } from "../store/errors.ts";
 import type { Store } from "../store/store.ts";
 
 interface Deps {
@@ -59,7 +60,7 @@ export class Commands {
     this.#known = new Set(inbox);
   }
 
-  /** One after the other, in the order in which they came. */
+  /** One after the other, in the order in which they came. Never rejects: what goes wrong with one is its refusal. */
   heard(payload: Uint8Array, isRetained: boolean): Promise<void> {
     this.#turn = this.#turn.then(() => this.#one(payload, isRetained));
     return this.#turn;
@@ -78,8 +79,8 @@ export class Commands {
       this.#deps.record("command done", { ...shown(command), by: person.name, value });
       this.#deps.report({ id: command.id, state: "done" });
     } catch (error) {
-      if (!(error instanceof SyncError || error instanceof DaemonError)) throw error;
-      this.#refused(command, String(error.detail["reason"] ?? error.code), error.code);
+      const { reason, code } = whyNot(error);
+      this.#refused(command, reason, code);
     }
   }
 
@@ -107,10 +108,14 @@ export class Commands {
     if (!(commandVerbs as readonly string[]).includes(command.verb)) refuse("notFromAfar");
   }
 
-  /** On disk before anything is done: a crash in between loses the command, and never does it twice. */
-  async #remember({ id, expiresAt }: Command): Promise<void> {
+  /**
+   * On disk before anything is done: a crash in between loses the command, and never does it twice. But a disk that takes
+   * nothing keeps nobody from stopping: at worst it stops twice.
+   */
+  async #remember({ id, expiresAt, verb }: Command): Promise<void> {
     this.#known.add(id);
-    await this.#deps.control.change({ kind: "inbox", id, expiresAt, most: MOST_KNOWN });
+    const kept = this.#deps.control.change({ kind: "inbox", id, expiresAt, most: MOST_KNOWN });
+    await (verb === "stop" ? kept.catch(() => undefined) : kept);
   }
 
   async #run({ verb, arguments: given }: Command, person: Person): Promise<unknown> {
@@ -134,6 +139,13 @@ export class Commands {
 
 function shown({ id, verb, issuedAt, expiresAt, arguments: given }: Command): Readonly<Record<string, unknown>> {
   return { id, verb, issuedAt, expiresAt, arguments: given };
+}
+
+function whyNot(error: unknown): { readonly reason: string; readonly code: string } {
+  if (error instanceof SyncError || error instanceof DaemonError)
+    return { reason: String(error.detail["reason"] ?? error.code), code: error.code };
+  if (error instanceof StoreError) return { reason: "notWrittenDown", code: error.code };
+  return { reason: error instanceof Error ? error.message : String(error), code: "FAILED" };
 }
 
 function isSigned({ text, signature }: Signed, key: KeyObject): boolean {

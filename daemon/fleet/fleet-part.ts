@@ -90,7 +90,7 @@ export class FleetPart {
     this.#link.onDown = () => this.#uplink?.down();
     this.#commands = this.#createCommands(topics);
     this.#link.onMessage = (topic, payload, isRetained) => {
-      if (topic === topics.command) void this.#commands.heard(payload, isRetained).catch(deps.fail);
+      if (topic === topics.command) void this.#commands.heard(payload, isRetained);
       if (topic === topics.certificate) this.#renewer?.heard(payload);
       if (topic === topics.acknowledgement || topic === topics.backfill) this.#uplink?.heard(payload);
     };

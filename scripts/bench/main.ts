@@ -137,7 +137,10 @@ function machineText(): string {
   return `${cpu}, ${cores} cores, Linux ${kernel}, Node ${node}${busy}`;
 }
 
-const program = new Command("bench").description("Holdfast against the bare loop of its shape, on mosquitto");
+// Options before a verb are the program's, after it the verb's: both have --rounds.
+const program = new Command("bench")
+  .description("Holdfast against the bare loop of its shape, on mosquitto")
+  .enablePositionalOptions();
 program
   .option("--rounds <n>", "interleaved rounds", "5")
   .option("--quick", "one round, fewer messages: for a first look, not for figures")

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import type { Verb } from "../../daemon/api/control-server.ts";
 import { Commands } from "../../daemon/fleet/commands.ts";
 import type { Person } from "../../daemon/people.ts";
+import { StoreError } from "../../daemon/store/errors.ts";
 import { keyId, signedText, signerOf } from "../../sync/signing.ts";
 
 const NOW = 1_795_843_906_000;
@@ -16,18 +17,25 @@ interface Told {
 }
 
 /** A gateway that hears commands; `inbox` outlives a restart. */
-function gateway(inbox: string[] = []) {
+function gateway(inbox: string[] = [], disk: { isFull: boolean } = { isFull: false }) {
   const done: [string, string, Record<string, unknown>][] = [];
   const told: Told[] = [];
   const verbsFor = (person: Person): Record<string, Verb> =>
     Object.fromEntries(
-      ["stop", "mode", "release"].map((verb) => [verb, (given) => void done.push([person.name, verb, given])]),
+      ["stop", "mode", "release"].map((verb) => [
+        verb,
+        (given) => {
+          if (given["fail"] === true) throw new Error("the pump is not there");
+          done.push([person.name, verb, given]);
+        },
+      ]),
     );
   const commands = new Commands(
     {
       control: {
         state: async () => ({ generations: [], pointer: undefined, modes: {}, meta: {}, inbox: [...inbox] }),
         change: async (change) => {
+          if (disk.isFull) throw new StoreError("STORE_UNUSABLE");
           if (change.kind === "inbox") inbox.push(change.id);
         },
       },
@@ -120,4 +128,28 @@ test("a flood of what nobody signed fills no log", async () => {
   const { commands, told } = gateway();
   for (let n = 0; n < 1000; n++) await commands.heard(Buffer.from("{}"), false);
   expect(told.length).toBeLessThan(120);
+});
+
+test("on a full disk a stop is done all the same, anything else is refused, and what comes later is heard", async () => {
+  const disk = { isFull: true };
+  const { commands, done, told } = gateway([], disk);
+  const mode = command({ verb: "mode" });
+  await commands.heard(mode, false);
+  await commands.heard(command(), false);
+  expect(done.map(([, verb]) => verb)).toEqual(["stop"]);
+  expect(told).toMatchObject([
+    { what: "command refused", detail: { verb: "mode", reason: "notWrittenDown", code: "STORE_UNUSABLE" } },
+    { what: "command done", detail: { verb: "stop" } },
+  ]);
+  disk.isFull = false;
+  await commands.heard(command({ verb: "mode" }), false);
+  expect(done.map(([, verb]) => verb)).toEqual(["stop", "mode"]);
+});
+
+test("a command whose work fails for a reason that nobody thought of is refused, and ends nothing", async () => {
+  const { commands, told } = gateway([], { isFull: false });
+  await commands.heard(command({ verb: "mode", arguments: { fail: true } }), false);
+  await commands.heard(command({ verb: "mode" }), false);
+  expect(told.map(({ what }) => what)).toEqual(["command refused", "command done"]);
+  expect(told[0]?.detail).toMatchObject({ code: "FAILED", reason: "the pump is not there" });
 });
