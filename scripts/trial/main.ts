@@ -21,6 +21,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   fleet: () => import("./fleet.ts"),
   "hostile-gateway": () => import("./hostile-gateway.ts"),
   cable: () => import("./cable.ts"),
+  "hostile-fleet": () => import("./hostile-fleet.ts"),
 };
 
 const { values, positionals } = parseArgs({

@@ -18,9 +18,11 @@ export const ONE_ACTS_IN = 5;
 const KEYS = 5;
 const IN_FLIGHT = 200;
 const run = promisify(execFile);
+/** Quicker than in the field, so that half a minute without a link is many tries to connect. */
+const HURRY = { firstWithinSeconds: 0, reconnectWithinSeconds: 5, keepaliveSeconds: 10 };
 
 /** A gateway, its plant's own broker, a sensor, and somebody who looks at what reaches the plant. */
-export class NearSide {
+export class GatewaySite {
   readonly folder: string;
   readonly data: string;
   /** Wall time in milliseconds at which each message left the sensor, by its id. */
@@ -30,6 +32,7 @@ export class NearSide {
   #observer: Observer | undefined;
   #sensor: Sensor | undefined;
   #sending: Promise<number> | undefined;
+  #linesBefore = 0;
   #isOver = false;
   #isStopped = false;
 
@@ -43,24 +46,32 @@ export class NearSide {
     return this.#daemon;
   }
 
+  /** How many lines the daemons logged so far. */
+  get daemonLines(): number {
+    return this.#linesBefore + (this.#daemon?.lines.length ?? 0);
+  }
+
   get observer(): Observer {
     if (this.#observer === undefined) throw new Error("nobody looks");
     return this.#observer;
   }
 
-  /** `enrolment`: the file that the fleet made for this gateway. */
-  async start(enrolment: string): Promise<void> {
+  /** `enrolment`: the file that the fleet made for this gateway. `fleet`: what its section has besides. */
+  async start(enrolment: string, fleet: Readonly<Record<string, unknown>>): Promise<void> {
     mkdirSync(this.folder, { recursive: true });
     this.#broker = await startMosquitto(this.folder, IN_FLIGHT);
     const file = join(this.folder, "holdfast.yaml");
     writeFileSync(file, JSON.stringify(configOf(this.#broker.port), undefined, 2));
     await this.holdfast("enroll", enrolment, "--write", "--config", file);
-    // Quicker than in the field, so that one cable that is out for half a minute is many tries to connect.
-    const hurry = { firstWithinSeconds: 0, reconnectWithinSeconds: 5, keepaliveSeconds: 10 };
-    writeFileSync(file, withSection(readFileSync(file, "utf8"), "fleet", hurry) ?? "");
-    this.#daemon = await startDaemon(file, this.data);
+    writeFileSync(file, withSection(readFileSync(file, "utf8"), "fleet", { ...HURRY, ...fleet }) ?? "");
+    await this.run();
     this.#observer = await Observer.open(this.#broker.port, ["do/#"]);
     this.#sensor = await new Sensor(this.#broker.port, "sensor").open();
+  }
+
+  async run(): Promise<void> {
+    this.#linesBefore = this.daemonLines;
+    this.#daemon = await startDaemon(join(this.folder, "holdfast.yaml"), this.data);
   }
 
   measure(): void {

@@ -1,4 +1,4 @@
-import type { NearSide } from "./near-side.ts";
+import type { GatewaySite } from "./gateway-site.ts";
 import { wallMs } from "./phases.ts";
 
 /** One question to the gateway, and how long its answer took. */
@@ -16,18 +16,18 @@ const COMMAND_EACH_MS = 30_000;
 export class Probe {
   readonly asked: Asked[] = [];
   readonly failed: string[] = [];
-  readonly #near: NearSide;
+  readonly #site: GatewaySite;
   #isOver = false;
   #work: Promise<unknown> = Promise.resolve();
 
-  constructor(near: NearSide) {
-    this.#near = near;
+  constructor(site: GatewaySite) {
+    this.#site = site;
   }
 
   start(): void {
     this.#work = Promise.all([
-      this.#ask("socket", SOCKET_EACH_MS, () => this.#near.daemon.status()),
-      this.#ask("command", COMMAND_EACH_MS, () => this.#near.holdfast("status", "--json")),
+      this.#ask("socket", SOCKET_EACH_MS, () => this.#site.daemon.status()),
+      this.#ask("command", COMMAND_EACH_MS, () => this.#site.holdfast("status", "--json")),
     ]);
   }
 

@@ -1,18 +1,14 @@
-/** How the cable was. back: it is in again, and what waited meanwhile goes up. */
-export type Phase = "in" | "out" | "back" | "other";
-
 /** Which phase it was when, in wall milliseconds. */
 export class Phases {
-  readonly #since: { readonly phase: Phase; readonly fromMs: number }[] = [];
+  readonly #since: { readonly phase: string; readonly fromMs: number }[] = [];
 
-  enter(phase: Phase): void {
+  enter(phase: string): void {
     this.#since.push({ phase, fromMs: wallMs() });
   }
 
-  /** The phase at that time, and which of all phases it was. */
-  at(ms: number): { readonly phase: Phase; readonly number: number } {
-    const number = this.#since.findLastIndex(({ fromMs }) => fromMs <= ms);
-    return { phase: this.#since[number]?.phase ?? "other", number };
+  /** The phase at that time; before the first one there is none. */
+  at(ms: number): string {
+    return this.#since.findLast(({ fromMs }) => fromMs <= ms)?.phase ?? "";
   }
 
   /** How long each was in all. */

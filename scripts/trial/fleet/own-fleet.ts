@@ -6,26 +6,34 @@ import { childPath } from "../../../daemon/children.ts";
 import type { Database } from "../../../fleet/database.ts";
 import { openPglite } from "../../../fleet/pglite.ts";
 import { becomes } from "../claims.ts";
-import { type Cable, FAR } from "./network.ts";
 
-export const BROKER_PORT = 8883;
 const START_MS = 30_000;
 const STOP_MS = 30_000;
 
-/** A fleet as its commands make it, on the other side of the cable: mosquitto with TLS, a collector with an embedded database. */
-export class FarSide {
+interface Options {
   readonly folder: string;
-  readonly #cable: Cable;
+  /** Under which gateways find the broker. */
+  readonly host: string;
+  readonly port: number;
+  /** What processes are put behind that have to run elsewhere. */
+  readonly within?: readonly string[];
+}
+
+/** A fleet as its commands make it: mosquitto with TLS and rights by name, a collector with an embedded database. */
+export class OwnFleet {
+  readonly folder: string;
+  readonly #options: Options;
   readonly #children: ChildProcess[] = [];
 
-  constructor(folder: string, cable: Cable) {
-    this.folder = folder;
-    this.#cable = cable;
+  constructor(options: Options) {
+    this.folder = options.folder;
+    this.#options = options;
   }
 
   async start(): Promise<void> {
+    const { host, port } = this.#options;
     mkdirSync(this.folder, { recursive: true });
-    await this.fleet("init", "--fleet", "north", "--broker-host", FAR, "--port", String(BROKER_PORT));
+    await this.fleet("init", "--fleet", "north", "--broker-host", host, "--port", String(port));
     const conf = join("broker", "mosquitto.conf");
     // As root it would become a user who may not read this folder.
     appendFileSync(join(this.folder, conf), "user root\n");
@@ -59,7 +67,7 @@ export class FarSide {
   }
 
   async #serve(command: readonly string[], ready: string): Promise<void> {
-    const [first = "", ...args] = [...this.#cable.farSide, ...command];
+    const [first = "", ...args] = [...(this.#options.within ?? []), ...command];
     const child = spawn(first, args, {
       ...{ cwd: this.folder, stdio: ["ignore", "pipe", "pipe"] },
       env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin` },
