@@ -17,6 +17,7 @@ export async function judgeFleet(site: GatewaySite, fleet: OwnFleet, prefix: str
       );
     const { committed, stored, dropped } = balance;
     claims.figure(`${prefix}records committed, stored at the fleet, dropped`, [committed, stored, dropped].join(", "));
+    claims.holds(dropped === 0, `${prefix}the gateway dropped ${dropped} records`);
     const [rows] = await database.query<{ rows: number; hashes: number }>(
       "SELECT count(*)::int AS rows, count(DISTINCT hash)::int AS hashes FROM record",
     );
