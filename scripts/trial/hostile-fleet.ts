@@ -124,7 +124,8 @@ async function alternate(scene: Scene, attackMs: number, rounds: number): Promis
   }
   phases.enter("settling");
   const after = await site.link();
-  const count = Object.values(sent.sent).reduce((sum, n) => sum + n, 0);
+  const { swallowed, ...kinds } = sent.sent;
+  const count = Object.values(kinds).reduce((sum, n) => sum + n, 0);
   const seconds = phases.seconds();
   const refused = after.uplink.refused - before.uplink.refused;
   const megabytesIn = megabytes(after.link.bytesReceived - before.link.bytesReceived);
@@ -133,7 +134,8 @@ async function alternate(scene: Scene, attackMs: number, rounds: number): Promis
     `${kind}: hostile messages, a second`,
     `${count}, ${Math.round(count / (seconds["under attack"] ?? 1))}`,
   );
-  claims.figure(`${kind}: by kind`, sent.sent);
+  claims.figure(`${kind}: by kind`, kinds);
+  claims.figure(`${kind}: messages of the gateway that the attacker kept from the collector`, swallowed);
   claims.figure(`${kind}: MB that reached the gateway, answers that it refused`, `${megabytesIn}, ${refused}`);
   claims.figure(`${kind}: records that waited at the end of each attack`, waited.join(", "));
   claims.figure(`${kind}: connections that the gateway made meanwhile`, after.link.attempts - before.link.attempts);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { connectAsync } from "mqtt";
+import { collectorFilters } from "../../../sync/topics.ts";
 import type { Order } from "./attacker.ts";
 import { type Attack, large, small } from "./attacks.ts";
 import { Knowledge } from "./knowledge.ts";
@@ -22,12 +23,17 @@ const client = await connectAsync(`mqtts://localhost:${port}`, {
   ...{ cert: file("collector.pem"), key: file("collector.key") },
 });
 const known = new Knowledge("north", "plant-7");
-client.on("message", (topic, payload) => known.heard(topic, payload));
+client.on("message", (topic, payload, { qos }) => {
+  // What comes by the collectors' subscription comes by this one's own too.
+  if (qos === 0) known.heard(topic, payload);
+  else swallows += 1;
+});
 await client.subscribeAsync("holdfast/v1/north/plant-7/#", { qos: 0, nl: true });
 
 const sent: Record<string, number> = {};
 let order: Order = "rest";
 let underWay = 0;
+let swallows = 0;
 
 /** In turn, at QoS 0 and QoS 1. False: the broker takes no more for now. */
 function sends(attacks: Readonly<Record<string, Attack>>): () => boolean {
@@ -51,9 +57,14 @@ function sends(attacks: Readonly<Record<string, Attack>>): () => boolean {
   };
 }
 
+/** As one more collector: what the broker gives to this one the others do not get, and nobody answers it. */
+const swallowed = collectorFilters("north");
+
 process.on("message", (given: Order) => {
+  if (given === "attack") client.subscribe([...swallowed], { qos: 1 });
+  if (order === "attack") client.unsubscribe([...swallowed]);
   order = given;
-  if (order === "rest") tell({ sent });
+  if (order === "rest") tell({ sent: { ...sent, swallowed: swallows } });
 });
 tell({ sent });
 
