@@ -144,6 +144,7 @@ describeWithMosquitto.skipIf(!isRoot)("a gateway whose disk is full", () => {
     for (const tank of many(3, "f")) await here.level(tank, 0);
     for (const tank of many(RESERVED + 4, "t")) await here.level(tank, 95);
     await until("all that there is room for", () => here.told("vent").length >= RESERVED);
+    await here.level("late", 95);
     await becomes(() => here.told("vent").length > RESERVED, 1000);
     expect(here.told("vent").sort()).toEqual(many(RESERVED, "t").sort());
     expect(here.told("fill")).toEqual([]);
@@ -153,10 +154,16 @@ describeWithMosquitto.skipIf(!isRoot)("a gateway whose disk is full", () => {
     expect(here.site.intents("vent")).toEqual([]);
     expect(await here.state()).toBe("full");
     here.free();
-    await here.ended("vent", RESERVED + 4, "acknowledged");
+    // What came before all room was taken has waited for the log; what came after that is refused.
+    const refused = () => here.site.records("proposal").filter(({ tool }) => tool === "vent");
+    const all = RESERVED + 5;
+    await until("all that came", () => here.site.intents("vent").length + refused().length >= all);
+    expect(refused().map(({ key }) => key)).toContain("late");
+    expect(new Set(here.site.refused("vent"))).toEqual(new Set(["limited: storeFull"]));
+    await here.ended("vent", all - refused().length, "acknowledged");
     await here.site.told();
-    expect(new Set(here.told("vent")).size).toBe(RESERVED + 4);
-    expect(here.told("vent")).toHaveLength(RESERVED + 4);
+    const both = [...here.told("vent"), ...refused().map(({ key }) => String(key))];
+    expect(both.sort()).toEqual(["late", ...many(RESERVED + 4, "t")].sort());
     expect(here.site.refused("fill")).toEqual(Array(3).fill("limited: storeFull"));
     expect(await here.site.daemon.stop()).toBe(0);
     expect(JSON.parse(holdfast(["audit", "verify", "--data", here.site.data, "--json"]))).toMatchObject({ ok: true });
