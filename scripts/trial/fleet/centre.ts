@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { childPath } from "../../../daemon/children.ts";
 import type { Database } from "../../../fleet/database.ts";
@@ -29,10 +29,6 @@ export class Centre {
     return join(this.#folder, "collector.log");
   }
 
-  get hasDatabase(): boolean {
-    return this.#postgres?.isRunning() ?? true;
-  }
-
   get running(): number {
     return this.#collectors.filter((one) => one.exitCode === null && one.signalCode === null).length;
   }
@@ -60,9 +56,12 @@ export class Centre {
 
   /** How many lines of the collectors' log have this in them. */
   said(text: string): number {
-    return readFileSync(this.#log, "utf8")
-      .split("\n")
-      .filter((line) => line.includes(text)).length;
+    return linesWith(text, this.#log);
+  }
+
+  /** The same of PostgreSQL's. */
+  databaseSaid(text: string): number {
+    return this.#place.log === undefined ? 0 : linesWith(text, this.#place.log);
   }
 
   async startBroker(): Promise<void> {
@@ -76,6 +75,16 @@ export class Centre {
 
   async killDatabase(): Promise<void> {
     await this.#postgres?.kill();
+  }
+
+  /** Its write-ahead log needs room from here on. */
+  async exhaustDatabaseLog(): Promise<void> {
+    await this.#postgres?.exhaustLog();
+  }
+
+  /** Gives whether it had ended. */
+  async reviveDatabase(): Promise<boolean> {
+    return (await this.#postgres?.revive()) ?? false;
   }
 
   async startDatabase(): Promise<void> {
@@ -122,4 +131,11 @@ export class Centre {
   async stopDatabase(): Promise<void> {
     await this.#postgres?.stop();
   }
+}
+
+function linesWith(text: string, file: string): number {
+  if (!existsSync(file)) return 0;
+  return readFileSync(file, "utf8")
+    .split("\n")
+    .filter((line) => line.includes(text)).length;
 }

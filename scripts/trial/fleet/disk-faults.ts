@@ -4,6 +4,7 @@ import type { Fault } from "./site.ts";
 /** What is left on a full disk. */
 const LEFT_BYTES = 65_536;
 const NOTICED_WITHIN_MS = 15_000;
+const TOLD_WITHIN_MS = 5000;
 
 /** Somebody else's data takes all room for some seconds, and then is gone. */
 export const diskFaults: Readonly<Record<string, Fault>> = {
@@ -25,16 +26,21 @@ export const diskFaults: Readonly<Record<string, Fault>> = {
     return "disk of a gateway full, kill -9, and a start on the full disk";
   },
   databaseDiskFull: async ({ centre, databaseDisk, random }) => {
-    const before = centre.said(NO_SPACE);
+    const [told, panics] = [centre.said(NO_SPACE), centre.databaseSaid(PANIC)];
     databaseDisk?.fillTo(LEFT_BYTES);
-    await becomes(() => !centre.hasDatabase || centre.said(NO_SPACE) > before, NOTICED_WITHIN_MS);
+    // One who tries already does not say so each time.
+    await becomes(() => centre.said(NO_SPACE) > told, TOLD_WITHIN_MS);
+    // A table that can not grow costs a transaction; a write-ahead log that can not grow ends the server.
+    if (random() < 0.5) await centre.exhaustDatabaseLog();
     await sleep(random() * 5000);
     databaseDisk?.free();
-    if (centre.hasDatabase) return "disk of PostgreSQL full";
-    await centre.startDatabase();
-    return "disk of PostgreSQL full, and PostgreSQL ended";
+    await centre.reviveDatabase();
+    return centre.databaseSaid(PANIC) > panics
+      ? "disk of PostgreSQL full, for its write-ahead log too: it ended by PANIC"
+      : "disk of PostgreSQL full";
   },
 };
 
-/** What PostgreSQL says of it. */
+/** What PostgreSQL says of it to a collector, and when its write-ahead log has none. */
 export const NO_SPACE = '"code":"53100"';
+export const PANIC = "PANIC:";

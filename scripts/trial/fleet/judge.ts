@@ -1,6 +1,6 @@
 import type { Query } from "../../../fleet/database.ts";
 import type { Claims } from "../claims.ts";
-import { NO_SPACE } from "./disk-faults.ts";
+import { NO_SPACE, PANIC } from "./disk-faults.ts";
 import { epochOf, readLogFile } from "./log-file.ts";
 import { balanceOf, type Counts } from "./oracle.ts";
 import type { Site } from "./site.ts";
@@ -70,6 +70,7 @@ export function judgeFaults(
     centre.said("two starts of a gateway"),
     "fork: no collector told",
   );
+  if (names.includes("databaseDiskFull")) claims.figure("times PostgreSQL ended by PANIC", centre.databaseSaid(PANIC));
   const noSpace = centre.said(NO_SPACE);
   did(
     "databaseDiskFull",

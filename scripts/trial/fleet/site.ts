@@ -56,7 +56,9 @@ export function openSite(folder: string, isEmbedded: boolean, random: () => numb
     return isRoot ? new SmallDisk(join(folder, name), megabytes) : undefined;
   };
   const databaseDisk = isEmbedded ? undefined : disk("postgres", DATABASE_DISK_MB);
-  const centre = new Centre(folder, isEmbedded, { folder: databaseDisk?.folder, settings: POSTGRES_SETTINGS });
+  const centre = new Centre(folder, isEmbedded, {
+    ...{ folder: databaseDisk?.folder, settings: POSTGRES_SETTINGS, log: join(folder, "postgres.log") },
+  });
   const gateway = (name: string, maxBytes: number, itsDisk?: SmallDisk): Gateway => ({
     plant: new Plant({ folder, name, rate: RATE, maxBytes, disk: itsDisk }, centre),
     replaced: [],
