@@ -17,9 +17,13 @@ describeWithMosquitto("a gateway and its fleet", () => {
     await site.startBroker();
   });
 
-  afterEach(async () => {
+  const leave = async (): Promise<void> => {
     await sensor?.endAsync(true);
     sensor = undefined;
+  };
+
+  afterEach(async () => {
+    await leave();
     await site.close();
   });
 
@@ -99,8 +103,7 @@ describeWithMosquitto("a gateway and its fleet", () => {
     await first.daemon.stop();
     const { cpSync } = await import("node:fs");
     cpSync(first.data, `${first.data}-copy`, { recursive: true });
-    await sensor?.endAsync(true);
-    sensor = undefined;
+    await leave();
     const again = await site.startGateway("plant-9", {}, first.port);
     await measure(again.port, 50, 50);
     expect(await becomes(() => waiting(again.data) === 0, 90_000)).toBe(true);
@@ -109,8 +112,7 @@ describeWithMosquitto("a gateway and its fleet", () => {
     const { rmSync, renameSync } = await import("node:fs");
     rmSync(again.data, { recursive: true });
     renameSync(`${first.data}-copy`, again.data);
-    await sensor?.endAsync(true);
-    sensor = undefined;
+    await leave();
     const copy = await site.startGateway("plant-9", {}, first.port);
     await measure(copy.port, 100, 50);
     expect(await becomes(() => waiting(copy.data) === 0, 90_000)).toBe(true);

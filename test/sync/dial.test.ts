@@ -65,7 +65,7 @@ async function failure(url: string, more: Partial<DialOptions> = {}) {
     () => ({ code: "none" }),
     (cause: { code?: string }) => cause,
   );
-  return { code: error.code, ...networkReason(error.code ?? ""), at: error.code };
+  return { ...networkReason(error.code ?? ""), at: error.code };
 }
 
 async function echoed({ stream }: Line, text: string): Promise<string> {

@@ -37,7 +37,7 @@ class FakeLog implements ActLog {
     return 1;
   }
   async restoreActions(): Promise<RestoredActions> {
-    return { open: [], limits: {}, known: [], ...this.restored };
+    return { open: [], limits: {}, known: [], wentBack: undefined, ...this.restored };
   }
   epoch(): EpochInfo {
     return { reason: "crash" } as EpochInfo;
@@ -93,6 +93,7 @@ function benchOf(directory: string, log = new FakeLog(), reserve = new Reserve(d
     key: "p1",
     context,
     trace: undefined,
+    private: [],
     nowMs: 0,
   };
   const proposed: Proposed = { rule: "hot", index: 0, tool: "stop", arguments: { pump: "p1" }, private: [] };

@@ -117,7 +117,7 @@ test("finds a row that was put in after an epoch was closed", () => {
       const { result } = changed((_row, db) => {
         db.exec(`INSERT INTO record SELECT (SELECT max(n) + 1 FROM record), epoch, stream, seq + 1, id, kind, agent, wallMs, body, hash
                  FROM record WHERE epoch = ${epoch} AND stream = ${stream} ORDER BY seq DESC LIMIT 1`);
-      });
+      }, 0);
       expect(result.bad).toMatchObject({ what: "inserted", epoch, stream });
     }
   }
