@@ -3,7 +3,7 @@ import { callDaemon } from "../../daemon/api/control-client.ts";
 import type { Outbox } from "../../daemon/fleet/outbox.ts";
 import { Claims, sleep } from "./claims.ts";
 import { temporaryFolder } from "./daemon.ts";
-import { faultNames, faults } from "./fleet/faults.ts";
+import { faultNames, faults, impossible } from "./fleet/faults.ts";
 import { judge, judgeFaults, judgeForks, judgeTimes } from "./fleet/judge.ts";
 import { againInOwnNetwork } from "./fleet/network.ts";
 import { endSite, type Fault, openSite, pick, type Site } from "./fleet/site.ts";
@@ -31,6 +31,7 @@ export const trial: Trial = async ({ rounds = ROUNDS, seed = SEED, faults: only,
   try {
     await site.centre.start();
     for (const { plant } of site.gateways) await plant.start();
+    for (const [name, why] of impossible(site)) claims.figure(`not tried: ${name}`, why);
     const names = faultNames(site, only);
     const taken = await failures(site, names, rounds, claims);
     await settle(site, claims);

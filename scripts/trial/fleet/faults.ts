@@ -122,16 +122,22 @@ const weights: Readonly<Record<string, number>> = {
   ...{ gatewayDiskFull: 4, databaseDiskFull: 4, wrongClock: 8, suspended: 3, cloned: 3 },
 };
 
-/** The faults that can be done on this machine, each as often as it is to be taken. */
-export function faultNames({ network, onDisk, databaseDisk, centre }: Site, only?: readonly string[]): string[] {
-  const impossible = new Set([
-    ...(network === undefined ? ["lossy"] : []),
-    ...(FakeTime.libraryPath() === undefined ? ["wrongClock"] : []),
-    ...(onDisk === undefined ? ["gatewayDiskFull"] : []),
-    ...(databaseDisk === undefined ? ["databaseDiskFull"] : []),
-    ...(centre.isEmbedded ? ["databaseKilled", "threeCollectors"] : []),
-  ]);
+/** Which faults can not be done here, and why. */
+export function impossible({ network, onDisk, databaseDisk, centre }: Site): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  if (network === undefined) found.set("lossy", "only root may have a network of its own");
+  if (onDisk === undefined) found.set("gatewayDiskFull", "only root may mount a disk");
+  if (databaseDisk === undefined) found.set("databaseDiskFull", "there is no disk of its own for the database");
+  if (FakeTime.libraryPath() === undefined) found.set("wrongClock", "libfaketime is not here");
+  if (centre.isEmbedded)
+    for (const name of ["databaseKilled", "threeCollectors"]) found.set(name, "the database is embedded");
+  return found;
+}
+
+/** The faults that can be done here, each as often as it is to be taken. */
+export function faultNames(site: Site, only?: readonly string[]): string[] {
+  const not = impossible(site);
   return Object.entries(weights)
-    .filter(([name]) => (only === undefined || only.includes(name)) && !impossible.has(name))
+    .filter(([name]) => (only === undefined || only.includes(name)) && !not.has(name))
     .flatMap(([name, weight]) => Array<string>(weight).fill(name));
 }
