@@ -94,6 +94,8 @@ class Fleet {
   sessions = 0;
   isThere = true;
   order: string[] = [];
+  /** The times that the uplink took from it. */
+  told: number[] = [];
 
   constructor(trouble: Trouble, random: () => number) {
     this.#trouble = trouble;
@@ -189,7 +191,7 @@ function together(
         lifeMs: bootMs,
         read: () => ({ bootId: "b", bootMs: bootMs(), wallMs: bootMs(), trust: "synced" }),
       },
-      heardTime: () => {},
+      heardTime: (nowMs) => void fleet.told.push(nowMs),
     },
     { fleet: "north", gateway: "plant-7", software: "0", ackMode: "collector", budget: {}, ...more },
   );
@@ -446,6 +448,28 @@ describe("the uplink", () => {
       "fleet refused records",
       { epoch: EPOCH, stream: "safety", ranges: [{ from: 6, to: 6, reason: "conflict" }] },
     ]);
+    await uplink.stop();
+  });
+
+  test("takes the time and the positions of a welcome that it asked for, and of no other", async () => {
+    const log = new MemoryLog();
+    log.add(EPOCH, 0, 5);
+    const { fleet, uplink } = together(log, CALM);
+    await uplink.start();
+    fleet.connect();
+    await vi.advanceTimersByTimeAsync(5000);
+    expect([fleet.told.length, uplink.state().condition]).toEqual([1, "sending"]);
+    fleet.isThere = false;
+    log.add(EPOCH, 0, 3);
+    uplink.wake();
+    const positions = [{ epoch: EPOCH, stream: 0, contiguous: 8, ranges: [] }];
+    const head = { v: 1, kind: "welcome", fleet: "north", gateway: "plant-7", session: fleet.session(), protocol: 1 };
+    for (let n = 0; n < 100; n++) {
+      await vi.advanceTimersByTimeAsync(10);
+      uplink.heard(Buffer.from(JSON.stringify({ ...head, now: n * 86_400_000, positions })));
+    }
+    expect(fleet.told).toHaveLength(1);
+    expect(uplink.state().backlogRows).toBe(3);
     await uplink.stop();
   });
 });
