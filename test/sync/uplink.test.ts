@@ -472,4 +472,30 @@ describe("the uplink", () => {
     expect(uplink.state().backlogRows).toBe(3);
     await uplink.stop();
   });
+
+  test("believes no acknowledgement of what was never there, wherever in it that stands", async () => {
+    const log = new MemoryLog();
+    log.add(EPOCH, 0, 100);
+    const { fleet, uplink } = together(log, CALM);
+    await uplink.start();
+    fleet.isThere = false;
+    fleet.connect();
+    await vi.advanceTimersByTimeAsync(1000);
+    const head = { v: 1, kind: "ack", fleet: "north", gateway: "plant-7", session: fleet.session(), now: 1 };
+    for (const [contiguous, ranges] of [
+      [101, []],
+      [0, [[1, 101]]],
+      [
+        0,
+        [
+          [10, 50_227],
+          [60, 70],
+        ],
+      ],
+    ] as const)
+      uplink.heard(Buffer.from(JSON.stringify({ ...head, epoch: EPOCH, stream: 0, contiguous, ranges })));
+    expect(uplink.state()).toMatchObject({ backlogRows: 100, refused: 3 });
+    expect(log.acked.size).toBe(0);
+    await uplink.stop();
+  });
 });
