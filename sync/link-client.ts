@@ -26,6 +26,7 @@ const FIRST_REASON = 0x80;
 /** A broker of before MQTT 5 answers with a code of its own time: its nearest of today's. */
 const OLD_REASONS: Readonly<Record<number, number>> = { 1: 0x84, 2: 0x85, 3: 0x88, 4: 0x86, 5: 0x87 };
 const MOST_WAITING = 100;
+const MOST_IN_A_TURN = 16;
 const DISCONNECT = Buffer.from([0xe0, 0]);
 
 /** One connection to one broker: made, used, thrown away. What the library would do by itself afterwards is left out. */
@@ -156,6 +157,13 @@ export class LinkClient {
 
   #listen(): void {
     const client = this.#client;
+    // The library takes all that came in one go: in a flood nobody else in this process would get a turn meanwhile.
+    let taken = 0;
+    client.handleMessage = (_packet, done) => {
+      taken += 1;
+      if (taken % MOST_IN_A_TURN === 0) setImmediate(done);
+      else done();
+    };
     client.on("connect", () => {
       this.#isOpen = true;
       this.#owner.opened();

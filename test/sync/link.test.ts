@@ -63,6 +63,26 @@ describe("the link", () => {
     expect(await becomes(() => server.open() === 0, 60_000)).toBe(true);
   });
 
+  test("gives others their turn while a flood comes in", async () => {
+    const server = await broker(well);
+    const made = watchedLink([server.url]);
+    open.push(() => made.link.stop());
+    const [turns, heardAt] = [{ count: 0 }, [] as number[]];
+    made.link.onMessage = () => void heardAt.push(turns.count);
+    await made.link.start();
+    expect(await isUp(made)).toBe(true);
+    const count = (): void => {
+      turns.count += 1;
+      if (heardAt.length < 1000) setImmediate(count);
+    };
+    setImmediate(count);
+    for (let n = 0; n < 1000; n++)
+      server.send({ cmd: "publish", topic: topics.acknowledgement, payload: "{}", qos: 0, dup: false, retain: false });
+    expect(await becomes(() => heardAt.length === 1000, 10_000)).toBe(true);
+    const inOneTurn = Math.max(...[...new Set(heardAt)].map((turn) => heardAt.filter((at) => at === turn).length));
+    expect(inOneTurn).toBeLessThanOrEqual(32);
+  });
+
   test("fails what is under way when it stops or goes down, and takes nothing more", async () => {
     const server = await broker((connection) => ({ take: connection === 0 ? "halfDeaf" : "well" }));
     const made = await started([server.url]);
