@@ -60,13 +60,33 @@ const SHAPE = {
   formatters: { level: (label: string) => ({ level: label }) },
 };
 
-/** JSON lines on stdout, written synchronously: the last line before a crash is there. */
-export function createLog(level: string): Log {
-  return pino({ level, ...SHAPE }, destination({ fd: STDOUT, sync: true })) as unknown as Log;
+/** A place for lines. pino tells one with this mark the level of each line before it writes it. */
+interface Out {
+  write(line: string): unknown;
+}
+const TELLS_LEVEL = Symbol.for("pino.metadata");
+
+/** Of pino's levels, those of syslog (sd-daemon(3)); the journal takes the prefix off and keeps it with the line. */
+const PRIORITIES: Readonly<Record<number, string>> = { 20: "<7>", 30: "<6>", 40: "<4>", 50: "<3>", 60: "<2>" };
+const WARNING = "<4>";
+
+/** JSON lines on stdout, written synchronously: the last line before a crash is there. In the journal with priorities. */
+export function createLog(
+  level: string,
+  environment: Environment = {},
+  out: Out = destination({ fd: STDOUT, sync: true }),
+): Log {
+  return pino({ level, ...SHAPE }, isJournal(STDOUT, environment) ? prioritised(out) : out) as unknown as Log;
 }
 
-/** journald's priority "warning" (sd-daemon(3)): it takes it off and keeps it with the line. */
-const WARNING = "<4>";
+function prioritised(out: Out): Out {
+  const stream = {
+    [TELLS_LEVEL]: true,
+    lastLevel: 30,
+    write: (line: string): void => void out.write(`${PRIORITIES[stream.lastLevel] ?? WARNING}${line}`),
+  };
+  return stream;
+}
 
 /**
  * The same lines for the journal, each as a warning there: what reaches people by the journal can be told from the
@@ -74,7 +94,7 @@ const WARNING = "<4>";
  */
 export function createJournalLog(
   environment: Environment,
-  out: { write(line: string): unknown } = destination({ fd: STDOUT, sync: true }),
+  out: Out = destination({ fd: STDOUT, sync: true }),
 ): Log | undefined {
   if (!isJournal(STDOUT, environment)) return undefined;
   return pino(SHAPE, { write: (line: string): void => void out.write(`${WARNING}${line}`) }) as unknown as Log;
