@@ -1,0 +1,107 @@
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { run } from "./run.ts";
+import { type Architecture, nodeName } from "./runtime.ts";
+
+/** Compilers and their tools: of this machine's own kind without a prefix. */
+const CROSS: Readonly<Record<Architecture, string>> = { amd64: "x86_64-linux-gnu-", arm64: "aarch64-linux-gnu-" };
+
+export function toolPrefix(architecture: Architecture): string {
+  return nodeName(architecture) === process.arch ? "" : CROSS[architecture];
+}
+
+/** Nothing at run time reads these; licences stay. */
+const NOT_NEEDED = /\.(?:d\.[mc]?ts|[mc]?ts|map|md|markdown|tsbuildinfo)$/i;
+const LICENCE = /licen[cs]e|copying|notice/i;
+const NOT_NEEDED_FOLDERS = new Set([
+  "test",
+  "tests",
+  "__tests__",
+  "example",
+  "examples",
+  "benchmark",
+  "benchmarks",
+  ".github",
+]);
+
+/** The production modules of package-lock.json for one platform, in `<stage>/node_modules`. */
+export function stageModules(root: string, stage: string, architecture: Architecture, nodeFolder: string): void {
+  for (const file of ["package.json", "package-lock.json", ".npmrc"])
+    if (existsSync(join(root, file))) copyFileSync(join(root, file), join(stage, file));
+  run(
+    "npm",
+    [
+      "ci",
+      "--omit=dev",
+      "--ignore-scripts",
+      "--no-audit",
+      "--no-fund",
+      `--cpu=${nodeName(architecture)}`,
+      "--os=linux",
+    ],
+    {
+      cwd: stage,
+    },
+  );
+  const modules = join(stage, "node_modules");
+  pruneOnnxruntime(join(modules, "onnxruntime-node"), architecture);
+  compileSqlite(join(modules, "better-sqlite3"), architecture, nodeFolder);
+  prune(modules);
+}
+
+/** Its package brings the libraries of five platforms. */
+function pruneOnnxruntime(folder: string, architecture: Architecture): void {
+  for (const napi of readdirSync(join(folder, "bin"))) {
+    for (const system of readdirSync(join(folder, "bin", napi)))
+      if (system !== "linux") rmSync(join(folder, "bin", napi, system), { recursive: true });
+    const linux = join(folder, "bin", napi, "linux");
+    for (const cpu of readdirSync(linux))
+      if (cpu !== nodeName(architecture)) rmSync(join(linux, cpu), { recursive: true });
+    if (!existsSync(join(linux, nodeName(architecture), "onnxruntime_binding.node")))
+      throw new Error(`onnxruntime-node has no library for ${architecture}`);
+  }
+  rmSync(join(folder, "script"), { recursive: true, force: true });
+}
+
+/** For the ABI of the Node in the package, with its headers: nothing is downloaded. */
+function compileSqlite(folder: string, architecture: Architecture, nodeFolder: string): void {
+  const gyp = join(
+    dirname(dirname(run("npm", ["root", "-g"]).trim())),
+    "lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js",
+  );
+  const prefix = toolPrefix(architecture);
+  const flags = `-ffile-prefix-map=${folder}=/better-sqlite3 -g0`;
+  const env = {
+    ...process.env,
+    ...{ CC: `${prefix}gcc`, CXX: `${prefix}g++`, AR: `${prefix}ar`, CFLAGS: flags, CXXFLAGS: flags },
+    ...{ npm_config_build_from_source: "true" },
+  };
+  const args = [gyp, "rebuild", "--release", `--nodedir=${nodeFolder}`, `--arch=${nodeName(architecture)}`];
+  run(process.execPath, args, { cwd: folder, env });
+  const built = join(folder, "build/Release/better_sqlite3.node");
+  run(`${prefix}strip`, ["--strip-unneeded", built]);
+  const kept = join(folder, "kept.node");
+  copyFileSync(built, kept);
+  for (const part of ["build", "deps", "src", "binding.gyp"])
+    rmSync(join(folder, part), { recursive: true, force: true });
+  mkdirSync(dirname(built), { recursive: true });
+  cpSync(kept, built);
+  rmSync(kept);
+}
+
+function prune(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory() && (NOT_NEEDED_FOLDERS.has(entry.name) || entry.name === ".bin"))
+      rmSync(path, { recursive: true });
+    else if (entry.isDirectory()) prune(path);
+    else if (entry.name === ".package-lock.json") rmSync(path);
+    else if (NOT_NEEDED.test(entry.name) && !LICENCE.test(entry.name)) rmSync(path);
+  }
+}
+
+export function bytesOf(path: string): number {
+  const stat = statSync(path);
+  if (!stat.isDirectory()) return stat.size;
+  return readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0);
+}
