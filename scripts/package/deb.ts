@@ -30,7 +30,7 @@ export function makeDeb({ tree, root, architecture, version, epochSeconds, out }
   const file = join(out, `holdfast_${version}_${architecture}.deb`);
   const env = { ...process.env, SOURCE_DATE_EPOCH: String(epochSeconds) };
   // One thread: with several, the bytes depend on how many there are.
-  run("dpkg-deb", ["--root-owner-group", "-Zxz", "-z6", "--threads-max=1", "--build", tree, file], { env });
+  run("dpkg-deb", ["--root-owner-group", "-Zxz", "-z4", "--threads-max=1", "--build", tree, file], { env });
   return file;
 }
 

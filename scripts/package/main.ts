@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { layAbout } from "./about.ts";
 import { makeDeb } from "./deb.ts";
-import { bytesOf, stageModules } from "./modules.ts";
+import { bytesOf, proveModules, stageModules } from "./modules.ts";
 import { run } from "./run.ts";
 import { type Architecture, architectures, fetchNode } from "./runtime.ts";
 import { layTree } from "./tree.ts";
@@ -37,6 +37,7 @@ async function packageOf({ arch, out, cache, version: wanted }: Options): Promis
     const node = fetchNode(arch, resolve(cache));
     step("modules, and the native one compiled for this Node");
     stageModules(ROOT, stage, arch, node);
+    step(`they load: ${proveModules(stage, arch, node)}`);
     const about = { root: ROOT, stage, node, architecture: arch, version, epochSeconds };
     step("man pages, licences, list of parts");
     await layAbout(about, tree);

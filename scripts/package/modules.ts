@@ -72,7 +72,7 @@ function compileSqlite(folder: string, architecture: Architecture, nodeFolder: s
   const prefix = toolPrefix(architecture);
   const flags = `-ffile-prefix-map=${folder}=/better-sqlite3 -g0`;
   const env = {
-    ...process.env,
+    ...withoutNpm(process.env),
     ...{ CC: `${prefix}gcc`, CXX: `${prefix}g++`, AR: `${prefix}ar`, CFLAGS: flags, CXXFLAGS: flags },
     ...{ npm_config_build_from_source: "true" },
   };
@@ -87,6 +87,27 @@ function compileSqlite(folder: string, architecture: Architecture, nodeFolder: s
   mkdirSync(dirname(built), { recursive: true });
   cpSync(kept, built);
   rmSync(kept);
+}
+
+/** npm's own settings beat arguments: one that names other headers would compile for another Node. */
+function withoutNpm(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^npm_/i.test(name)));
+}
+
+/** The program that runs binaries of another architecture here, from Debian's qemu-user-static. */
+const EMULATOR: Readonly<Record<Architecture, string>> = { amd64: "qemu-x86_64-static", arm64: "qemu-aarch64-static" };
+
+/** Opens a database and loads the inference library with the Node of the package. Throws where that fails. */
+export function proveModules(stage: string, architecture: Architecture, nodeFolder: string): string {
+  const node = join(nodeFolder, "bin/node");
+  const isOwn = nodeName(architecture) === process.arch;
+  const script =
+    "const D=require('better-sqlite3');const d=new D(':memory:');" +
+    "const o=require('onnxruntime-node');if(typeof o.InferenceSession!=='function')throw new Error('no inference');" +
+    "console.log(process.version,process.arch,'sqlite',d.prepare('select sqlite_version() v').get().v)";
+  const root = isOwn ? [] : [EMULATOR[architecture], "-L", `/usr/${CROSS[architecture].slice(0, -1)}`];
+  const [program = node, ...args] = [...root, node, "-e", script];
+  return run(program, args, { cwd: stage, env: withoutNpm(process.env) }).trim();
 }
 
 function prune(folder: string): void {
