@@ -32,6 +32,8 @@ interface Options {
   readonly tools: Readonly<Record<string, ToolConfig>>;
 }
 
+type MoreVerbs = (asPerson: AsPerson) => Readonly<Record<string, Verb>>;
+
 /** What people have said: whether effects may leave, how far each may go; and who they are. */
 export interface Authority {
   /** Starts before the store. */
@@ -40,9 +42,9 @@ export interface Authority {
   readonly modes: Modes;
   readonly people: People;
   /** What commands may ask. A stop is over when `actions` has settled. */
+  verbs(actions: Actions, more: MoreVerbs): Readonly<Record<string, Verb>>;
   /** The same for a person who is known already, by what they signed. */
-  verbsFor(actions: Actions, person: Person): Readonly<Record<string, Verb>>;
-  verbs(actions: Actions, more: (asPerson: AsPerson) => Readonly<Record<string, Verb>>): Readonly<Record<string, Verb>>;
+  verbsFor(actions: Actions, person: Person, more: MoreVerbs): Readonly<Record<string, Verb>>;
 }
 
 export function createAuthority(deps: Deps, { gateway, agents, tools }: Options): Authority {
@@ -80,11 +82,14 @@ export function createAuthority(deps: Deps, { gateway, agents, tools }: Options)
     latch,
     modes,
     people,
-    verbsFor: (actions, person) =>
-      actVerbs(
-        { identify: () => person, people, latch, modes, actions, refused: records.refused },
-        { agents, tools: lines },
-      ),
+    verbsFor(actions, person, more) {
+      const identify = (): Person => person;
+      const { refused } = records;
+      return {
+        ...more(personAsker(identify, refused)),
+        ...actVerbs({ identify, people, latch, modes, actions, refused }, { agents, tools: lines }),
+      };
+    },
     verbs(actions, more) {
       latch.settle = () => actions.settle();
       const identify = createIdentify(people, claims);

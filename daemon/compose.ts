@@ -10,6 +10,7 @@ import type { CommandBus } from "./act/tool.ts";
 import type { Actions } from "./api/actions.ts";
 import { ControlServer, type Verb } from "./api/control-server.ts";
 import { fleetVerbs } from "./api/fleet-verbs.ts";
+import { logLevelVerbs } from "./api/log-verbs.ts";
 import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
 import { bundledModels } from "./assets.ts";
@@ -24,10 +25,12 @@ import { armCrashpoint } from "./crashpoint.ts";
 import { Door } from "./door.ts";
 import { IdentityFiles } from "./enrol/identity-files.ts";
 import { FleetPart } from "./fleet/fleet-part.ts";
+import { LogLevel } from "./fleet/log-level.ts";
+import { uplinkLog } from "./fleet/uplink-log.ts";
 import { firstGeneration, type Prepared, prepare } from "./generation.ts";
 import { createIds } from "./ids.ts";
 import type { Component } from "./lifecycle.ts";
-import type { Log } from "./log.ts";
+import type { Log, RootLog } from "./log.ts";
 import { type OpenedQueries, openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { Heartbeat } from "./service/heartbeat.ts";
@@ -46,7 +49,7 @@ export interface ComposeOptions {
   readonly loaded: LoadedConfig;
   readonly dataDirectory: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly log: Log;
+  readonly log: RootLog;
   /** Something that the daemon can not go on without is gone. */
   readonly fail: (error: Error) => void;
   readonly usesLastGood: boolean;
@@ -101,7 +104,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const ready = new Ready(log, dataDirectory, running);
   const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const fleet = createFleet(options, { clock, store, reader, newId }, authority, () => people);
+  const { fleet, parts: fleetParts } = createFleet(options, { clock, store, reader, newId }, authority, () => people);
   const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
   const verbs = authority.verbs(people, (asPerson) => fleetVerbs({ reader, fleet }, asPerson));
   const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
@@ -114,7 +117,7 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
       ...(heartbeat === undefined ? [] : [heartbeat]),
       ...[authority.first, store, latch, modes, first, acting, inference],
       ...[asking.queries, runtime, bus, commands, acting.recovery],
-      ...[runtime.ownSources, reader, ...(fleet === undefined ? [] : [fleet]), control, ready],
+      ...[runtime.ownSources, reader, ...fleetParts, control, ready],
     ],
     status,
     prepared,
@@ -230,28 +233,35 @@ interface Linking {
   readonly newId: (wallMs: number) => string;
 }
 
-/** The way to the fleet; undefined: there is none, and no connection is ever made. */
+interface Fleet {
+  readonly fleet: FleetPart | undefined;
+  readonly parts: readonly Component[];
+}
+
+/** The way to the fleet; without parts: there is none, and no connection is ever made. */
 function createFleet(
   { loaded, environment, log, fail, dataDirectory }: ComposeOptions,
   deps: Linking,
   { people, verbsFor }: Authority,
   actions: () => Actions,
-): FleetPart | undefined {
-  const { fleet } = loaded.config.gateway;
-  if (fleet === undefined) return undefined;
+): Fleet {
+  const { fleet: config } = loaded.config.gateway;
+  if (config === undefined) return { fleet: undefined, parts: [] };
   const { baseDirectory } = loaded;
   const files = namedFiles({ environment, baseDirectory });
   const own = new IdentityFiles(dataDirectory);
-  const { certificate = "" } = fleet.tls;
+  const { certificate = "" } = config.tls;
   const identity = resolve(baseDirectory, certificate) === resolve(own.paths.certificate) ? own : undefined;
-  return new FleetPart(
+  const logLevel = new LogLevel({ log, record: uplinkLog(deps).report, nowMs: () => deps.clock.wallMs() });
+  const fleet = new FleetPart(
     {
       ...{ identity, ...deps, log: log.child({ part: "fleet" }), random: Math.random, files, fail, people },
-      verbsFor: (person) => verbsFor(actions(), person),
+      verbsFor: (person) => verbsFor(actions(), person, (asPerson) => logLevelVerbs(logLevel, asPerson)),
     },
-    fleet,
+    config,
     gatewayName(loaded),
   );
+  return { fleet, parts: [logLevel, fleet] };
 }
 
 interface Asking {

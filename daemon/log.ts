@@ -1,5 +1,5 @@
 import { fstatSync } from "node:fs";
-import { destination, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, destination, pino, stdTimeFunctions } from "pino";
 import type { Environment } from "../config/environment.ts";
 
 /** Every field that a log line may have. */
@@ -53,6 +53,12 @@ export interface Log {
   child(fields: LogFields): Log;
 }
 
+/** Whose level may change while the process runs, and that of all its children with it. */
+export interface RootLog extends Log {
+  /** The least important line that is written. */
+  level: string;
+}
+
 const STDOUT = 1;
 const SHAPE = {
   base: {},
@@ -60,10 +66,7 @@ const SHAPE = {
   formatters: { level: (label: string) => ({ level: label }) },
 };
 
-/** A place for lines. pino tells one with this mark the level of each line before it writes it. */
-interface Out {
-  write(line: string): unknown;
-}
+/** pino tells a stream with this mark the level of each line before it writes it. */
 const TELLS_LEVEL = Symbol.for("pino.metadata");
 
 /** Of pino's levels, those of syslog (sd-daemon(3)); the journal takes the prefix off and keeps it with the line. */
@@ -74,12 +77,33 @@ const WARNING = "<4>";
 export function createLog(
   level: string,
   environment: Environment = {},
-  out: Out = destination({ fd: STDOUT, sync: true }),
-): Log {
-  return pino({ level, ...SHAPE }, isJournal(STDOUT, environment) ? prioritised(out) : out) as unknown as Log;
+  out: DestinationStream = destination({ fd: STDOUT, sync: true }),
+): RootLog {
+  return rootLog(level, isJournal(STDOUT, environment) ? prioritised(out) : out);
 }
 
-function prioritised(out: Out): Out {
+/** A child of pino's has the level of its parent at its birth: here they are told of each change. They live as long as it. */
+function rootLog(level: string, out: DestinationStream): RootLog {
+  const children: { level: string }[] = [];
+  const root = pino({ level, ...SHAPE, onChild: (child) => void children.push(child) }, out);
+  const log = root as unknown as Log;
+  return {
+    debug: (fields, message) => log.debug(fields, message),
+    info: (fields, message) => log.info(fields, message),
+    warn: (fields, message) => log.warn(fields, message),
+    error: (fields, message) => log.error(fields, message),
+    fatal: (fields, message) => log.fatal(fields, message),
+    child: (fields) => log.child(fields),
+    get level() {
+      return root.level;
+    },
+    set level(to: string) {
+      for (const one of [root, ...children]) one.level = to;
+    },
+  };
+}
+
+function prioritised(out: DestinationStream): DestinationStream {
   const stream = {
     [TELLS_LEVEL]: true,
     lastLevel: 30,
@@ -94,7 +118,7 @@ function prioritised(out: Out): Out {
  */
 export function createJournalLog(
   environment: Environment,
-  out: Out = destination({ fd: STDOUT, sync: true }),
+  out: { write(line: string): unknown } = destination({ fd: STDOUT, sync: true }),
 ): Log | undefined {
   if (!isJournal(STDOUT, environment)) return undefined;
   return pino(SHAPE, { write: (line: string): void => void out.write(`${WARNING}${line}`) }) as unknown as Log;
@@ -111,7 +135,7 @@ function isJournal(fd: number, environment: Environment): boolean {
 }
 
 /** The same lines for a person at a terminal, through `write`. */
-export function createTerminalLog(level: string, render: (line: Record<string, unknown>) => string): Log {
+export function createTerminalLog(level: string, render: (line: Record<string, unknown>) => string): RootLog {
   const sink = { write: (line: string): void => void process.stdout.write(render(JSON.parse(line))) };
-  return pino({ level, ...SHAPE }, sink) as unknown as Log;
+  return rootLog(level, sink);
 }

@@ -8,6 +8,9 @@ export const fleetErrors = {
   FLEET_KEY: "The collector's key can not be used.",
   FLEET_BUSY: "Another process has the database folder open.",
   FLEET_IMPORT: "The folder holds no export of this fleet.",
+  FLEET_COMMAND: "The file holds no command that can be sent.",
+  FLEET_PROPOSAL: "The fleet can not say what the action would do.",
+  FLEET_BROKER: "None of the fleet's brokers takes the command.",
 } as const;
 
 export type FleetErrorCode = keyof typeof fleetErrors;

@@ -14,7 +14,15 @@ export interface CollectorKey {
 
 /** The key that acknowledgements are signed with; made where there is none. Collectors of one fleet may share it. */
 export function collectorKey(file: string): CollectorKey {
-  const privateKey = existsSync(file) ? read(file) : made(file);
+  return withPublic(existsSync(file) ? read(file) : made(file));
+}
+
+/** The key that somebody has already: the fleet's, or a person's own. */
+export function ownKey(file: string): CollectorKey {
+  return withPublic(read(file));
+}
+
+function withPublic(privateKey: KeyObject): CollectorKey {
   const publicKey = createPublicKey(privateKey);
   const publicText = publicKey.export({ type: "spki", format: "der" }).toString("base64");
   return { signer: signerOf(privateKey, publicKey), publicText };

@@ -1,11 +1,16 @@
 import { z } from "zod";
 import { SyncError } from "./errors.ts";
 import { checked, MOST_MESSAGE_BYTES, wireVersion } from "./messages.ts";
-import { type Signed, signedParts } from "./signing.ts";
+import { type Signed, type Signer, signedParts, signedText } from "./signing.ts";
 
-/** What the fleet may ask of a gateway from afar. What lets more be done than before is asked on the spot. */
-export const commandVerbs = ["stop", "mode", "switch", "approve", "deny"] as const;
+/** What may be asked of a gateway from afar, as far as who signed may ask it there. The latch is released on the spot. */
+export const commandVerbs = ["stop", "mode", "switch", "approve", "deny", "logLevel"] as const;
 export type CommandVerb = (typeof commandVerbs)[number];
+
+/** Not above: a tool may tell people things by warnings in the log. */
+export const logLevels = ["debug", "info", "warn"] as const;
+export const LOG_LEVEL_MINUTES = 60;
+export const MOST_LOG_LEVEL_MINUTES = 1440;
 
 /** The longest that a command may be under way. */
 export const MOST_LIFE_MS = 86_400_000;
@@ -29,6 +34,38 @@ export const commandSchema = z.looseObject({
   signature: z.string(),
 });
 export type Command = z.infer<typeof commandSchema>;
+
+/** What became of a command, as its gateway tells on `rep/command`. */
+export const commandResultSchema = z.looseObject({
+  v: z.literal(wireVersion),
+  kind: z.literal("commandResult"),
+  id: z.uuid(),
+  state: z.enum(["done", "refused"]),
+  reason: z.string().optional(),
+  /** Wall time in milliseconds, by the fleet's clock as far as the gateway knows it. */
+  at: z.number().int(),
+});
+export type CommandResult = z.infer<typeof commandResultSchema>;
+
+/** What is asked of a gateway, before somebody has put their name to it. */
+export interface CommandBody {
+  readonly fleet: string;
+  readonly gateway: string;
+  readonly id: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  readonly verb: CommandVerb;
+  readonly arguments: Readonly<Record<string, string | number | boolean>>;
+  readonly person?: string | undefined;
+}
+
+/** A command as it goes over the wire. */
+export function commandText(body: CommandBody, signer: Signer): string {
+  const { fleet, gateway, id, issuedAt, expiresAt, verb, person } = body;
+  const what = { fleet, gateway, id, issuedAt, expiresAt, verb, arguments: body.arguments };
+  const by = person === undefined ? {} : { person };
+  return signedText({ v: wireVersion, kind: "command", ...what, ...by }, signer);
+}
 
 export interface ReceivedCommand {
   readonly command: Command;

@@ -40,8 +40,9 @@ const MOST_REFUSALS_TOLD = 100;
 
 /**
  * Does what the fleet asks, once: a command is signed, for this gateway, in time, no copy that a broker kept, and of an id
- * that was never seen. Whoever signed it may do what they may do here, and nobody may do more from afar than stop,
- * tighten and answer. Each is a record, also those that are refused.
+ * that was never seen. Whoever signed it may do what they may do here: the fleet itself may only stop, tighten and ask for
+ * more in the log; a person who signed may loosen where they may here, but never release. Each is a record, also those
+ * that are refused.
  */
 export class Commands {
   readonly #deps: Deps;

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DecisionFilter, decisions, gaps, gateways } from "../asking.ts";
+import { type ProposalFilter, waitingProposal } from "../command/proposals.ts";
 import type { Query } from "../database.ts";
 import type { ImportBatch } from "../importing.ts";
 
@@ -10,6 +11,7 @@ export interface Questions {
   decisions: { ask: DecisionFilter; answer: Awaited<ReturnType<typeof decisions>> };
   gateways: { ask: undefined; answer: Awaited<ReturnType<typeof gateways>> };
   gaps: { ask: undefined; answer: Awaited<ReturnType<typeof gaps>> };
+  proposal: { ask: ProposalFilter; answer: Awaited<ReturnType<typeof waitingProposal>> };
   /** Batches that were carried here; answered with acknowledgements, signed. */
   take: { ask: readonly ImportBatch[]; answer: readonly string[] };
 }
@@ -24,6 +26,7 @@ export function askDatabase(query: Query, take: (batches: readonly ImportBatch[]
     decisions: (filter) => decisions(query, filter, Date.now()),
     gateways: () => gateways(query),
     gaps: () => gaps(query),
+    proposal: (filter) => waitingProposal(query, filter),
     take,
   };
   return (question, asked) => answers[question](asked);

@@ -10,6 +10,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   gateways: () => import("./gateways.ts"),
   decisions: () => import("./decisions.ts"),
   gaps: () => import("./gaps.ts"),
+  command: () => import("./command.ts"),
   import: () => import("./import.ts"),
   key: () => import("./key.ts"),
   init: () => import("./init.ts"),

@@ -22,7 +22,7 @@ function gateway(inbox: string[] = [], disk: { isFull: boolean } = { isFull: fal
   const told: Told[] = [];
   const verbsFor = (person: Person): Record<string, Verb> =>
     Object.fromEntries(
-      ["stop", "mode", "release"].map((verb) => [
+      ["stop", "mode", "release", "logLevel"].map((verb) => [
         verb,
         (given) => {
           if (given["fail"] === true) throw new Error("the pump is not there");
@@ -78,6 +78,15 @@ test("a person's own signature counts as the person", async () => {
   const { commands, done } = gateway();
   await commands.heard(command({ person: "maria", verb: "mode" }, maria), false);
   expect(done).toMatchObject([["maria", "mode", {}]]);
+});
+
+test("what is logged may be changed by whoever may ask anything, and it is written down who did", async () => {
+  const { commands, done, told } = gateway();
+  const given = { level: "debug", minutes: 10 };
+  await commands.heard(command({ verb: "logLevel", arguments: given }), false);
+  const by = `fleet:${keyId(fleet.publicKey)}`;
+  expect(done).toEqual([[by, "logLevel", given]]);
+  expect(told).toMatchObject([{ what: "command done", detail: { verb: "logLevel", arguments: given, by } }]);
 });
 
 test.each([

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { decisions, gateways } from "../../fleet/asking.ts";
+import { waitingProposal } from "../../fleet/command/proposals.ts";
 import type { Database } from "../../fleet/database.ts";
 import { incoming } from "../../fleet/incoming.ts";
 import { openPglite } from "../../fleet/pglite.ts";
@@ -39,6 +40,22 @@ function suite(open: () => Promise<Database>): void {
   const helloOf = (session: string): Hello => readMessage(helloSchema, hello({ session })) as Hello;
   const state = (session: string, what: StateDocument["state"], at = NOW): StateDocument => ({
     ...{ v: 1, kind: "state", state: what, session, software: "0.1.0", at },
+  });
+
+  test("an action that waits for people is found by its id, at its own gateway, with all that it would do", async () => {
+    const [id, other] = ["01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5e", "01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5f"];
+    const inTime = { bootMs: 1, wallMs: NOW, boot: "b" };
+    const proposal = (more: object): object => ({
+      ...{ v: 1, kind: "proposal", id, agent: "a", key: "k", rule: "r", tool: "open", target: "v1" },
+      ...{ arguments: { valve: "v1" }, private: ["valve"], class: "reversible", policy: "0011223344556677" },
+      ...{ verdict: { effect: "requireApproval", rules: [] }, executeBefore: inTime, approveBefore: inTime },
+      ...{ idempotencyKey: "i", needs: 1, hash: "0".repeat(64), state: "awaitingApproval", ...more },
+    });
+    const denied = proposal({ id: other, state: "denied", reason: id });
+    await store("asks", packed([decision(1, { key: id }), denied, proposal({})]));
+    expect(await waitingProposal(database, { gateway: "asks", id })).toMatchObject({ id, arguments: { valve: "v1" } });
+    expect(await waitingProposal(database, { gateway: "asks", id: other })).toBeNull();
+    expect(await waitingProposal(database, { gateway: "another", id })).toBeNull();
   });
 
   test("a boot that never heard the time lies between its neighbours; what lies there already is left as it is", async () => {

@@ -235,6 +235,16 @@ describeWithMosquitto("a fleet of one's own", () => {
     await startBroker();
     // The connection that follows is made with the new pair, and the old one goes.
     expect(await becomes(() => !files.hasOther(), 20_000)).toBe(true);
+    // The fleet's own certificate and key are enough to stop it, and this gateway's are not.
+    const stop = ran(FLEET, ["command", "plant-9", "stop", "smoke"]);
+    expect(stop, stop.err).toMatchObject({ status: 0, out: expect.stringContaining("plant-9 is stopped") });
+    expect((await daemon.status()).latch).toMatchObject({ why: "smoke", by: `fleet:${key.signer.key}` });
+    const { certificate, key: keyFile } = files.paths;
+    const tls = { ca: "fleet-ca.pem", certificate, key: keyFile };
+    const own = { fleet: "north", brokers: [`mqtts://localhost:${port}`], tls };
+    writeFileSync(join(site.folder, "other.yaml"), JSON.stringify(own));
+    const refused = ran(FLEET, ["command", "plant-9", "stop", "smoke", "--config", "other.yaml"]);
+    expect(refused).toMatchObject({ status: 1, err: expect.stringContaining("the broker refuses what is published") });
   }, 90_000);
 
   test("lets a revoked gateway in no more: after SIGHUP no new connection, after a restart none", async () => {
