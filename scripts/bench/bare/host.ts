@@ -1,6 +1,9 @@
 import { Socket } from "node:net";
-import { InferenceSession, Tensor } from "onnxruntime-node";
 import { FrameReader } from "./frames.ts";
+
+// As in models/host/session.ts, or the library sends to its makers what it does here.
+process.env["ORT_DISABLE_TELEMETRY"] = "1";
+const { InferenceSession, Tensor } = await import("onnxruntime-node");
 
 const [model, widthText] = process.argv.slice(2) as [string, string];
 const width = Number(widthText);
