@@ -4,8 +4,9 @@ import type { Outbox } from "../../daemon/fleet/outbox.ts";
 import { becomes, Claims } from "./claims.ts";
 import { temporaryFolder } from "./daemon.ts";
 import { Centre } from "./fleet/centre.ts";
+import type { Extent } from "./fleet/extents.ts";
 import { balanceOf } from "./fleet/oracle.ts";
-import { type Extent, Plant } from "./fleet/plant.ts";
+import { Plant } from "./fleet/plant.ts";
 import { createRandom } from "./random.ts";
 import type { Trial } from "./trial.ts";
 

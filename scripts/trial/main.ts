@@ -20,12 +20,15 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
   "fleet-mutants": () => import("./fleet-mutants.ts"),
   fleet: () => import("./fleet.ts"),
   "hostile-gateway": () => import("./hostile-gateway.ts"),
+  cable: () => import("./cable.ts"),
+  "hostile-fleet": () => import("./hostile-fleet.ts"),
 };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     rounds: { type: "string" },
+    minutes: { type: "string" },
     json: { type: "boolean", default: false },
     bus: { type: "string" },
     seed: { type: "string" },
@@ -37,13 +40,14 @@ const [name] = positionals;
 const load = name === undefined ? undefined : trials[name];
 if (load === undefined) {
   console.error(
-    `usage: npm run trial -- NAME [--rounds N] [--seed N] [--faults A,B] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
+    `usage: npm run trial -- NAME [--rounds N] [--minutes N] [--seed N] [--faults A,B] [--bus external|embedded] [--json] [--keep]\ntrials: ${Object.keys(trials).join(", ")}`,
   );
   process.exit(2);
 }
 const { trial } = await load();
 const result = await trial({
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
+  minutes: values.minutes === undefined ? undefined : Number(values.minutes),
   seed: values.seed === undefined ? undefined : Number(values.seed),
   faults: values.faults?.split(","),
   bus: values.bus === "embedded" ? "embedded" : values.bus === "external" ? "external" : undefined,

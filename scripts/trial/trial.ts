@@ -5,6 +5,8 @@ export interface TrialOptions {
   readonly seed?: number | undefined;
   /** Only these faults, where the trial has several. */
   readonly faults?: readonly string[] | undefined;
+  /** How long what is tried goes on, where the trial may be long. */
+  readonly minutes?: number | undefined;
   readonly keep: boolean;
   readonly say: (line: string) => void;
 }

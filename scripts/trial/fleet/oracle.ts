@@ -1,6 +1,6 @@
 import type { Query } from "../../../fleet/database.ts";
 import { RangeSet } from "../../../sync/range-set.ts";
-import type { Extent } from "./plant.ts";
+import type { Extent } from "./extents.ts";
 
 export interface Balance {
   readonly committed: number;
