@@ -82,7 +82,11 @@ export async function killed(machine: Machine, claims: Claims, times: number): P
 /** The watchdog ends a daemon that hangs, and none whose inference host hangs. */
 export async function watchdog(machine: Machine, claims: Claims): Promise<void> {
   const folder = `/run/systemd/system/${UNIT}.d`;
-  machine.run("sh", "-c", `mkdir -p ${folder} && printf '[Service]\\nWatchdogSec=${WATCHDOG_SECONDS}\\n' > ${folder}/trial.conf`);
+  machine.run(
+    "sh",
+    "-c",
+    `mkdir -p ${folder} && printf '[Service]\\nWatchdogSec=${WATCHDOG_SECONDS}\\n' > ${folder}/trial.conf`,
+  );
   machine.run("systemctl", "daemon-reload");
   machine.run("systemctl", "restart", UNIT);
   if (!(await ready(machine, claims, "with a short watchdog"))) return;
@@ -91,7 +95,10 @@ export async function watchdog(machine: Machine, claims: Claims): Promise<void> 
   claims.holds(hosts.length > 0, "the daemon has no inference host that could hang");
   for (const host of hosts) machine.run("kill", "-STOP", host);
   await sleep(WATCHDOG_SECONDS * 3 * 1000);
-  claims.holds(mainPid(machine) === daemon && isActive(machine), "the watchdog ended a daemon whose inference host hung");
+  claims.holds(
+    mainPid(machine) === daemon && isActive(machine),
+    "the watchdog ended a daemon whose inference host hung",
+  );
   const restarts = Number(machine.property(UNIT, "NRestarts"));
   const began = performance.now();
   machine.run("kill", "-STOP", daemon);
