@@ -1,4 +1,14 @@
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { run } from "./run.ts";
 import { type Architecture, nodeName } from "./runtime.ts";
@@ -69,6 +79,7 @@ function compileSqlite(folder: string, architecture: Architecture, nodeFolder: s
     dirname(dirname(run("npm", ["root", "-g"]).trim())),
     "lib/node_modules/npm/node_modules/node-gyp/bin/node-gyp.js",
   );
+  withoutCleanupHooks(nodeFolder);
   const prefix = toolPrefix(architecture);
   const flags = `-ffile-prefix-map=${folder}=/better-sqlite3 -g0`;
   const env = {
@@ -87,6 +98,21 @@ function compileSqlite(folder: string, architecture: Architecture, nodeFolder: s
   mkdirSync(dirname(built), { recursive: true });
   cpSync(kept, built);
   rmSync(kept);
+}
+
+/**
+ * Since 24.19 the ObjectWrap of Node's headers takes a hook of the environment back in its destructor. V8 collects also
+ * where no environment is entered, and there that ends the process (`Assertion failed: (env) != nullptr`), here at one
+ * start in some. The statements of better-sqlite3 12 are such objects. The hook only frees what is left at the end of the
+ * environment, so the module is compiled without it, as for every Node before.
+ */
+function withoutCleanupHooks(nodeFolder: string): void {
+  const header = join(nodeFolder, "include/node/node_object_wrap.h");
+  const text = readFileSync(header, "utf8");
+  const plain = text.replace(/^ {4}(?:Add|Remove)CleanupHook\(\);\n/gm, "");
+  if (/^ {4}\w*CleanupHook\(\);$/m.test(plain) || !plain.includes("class ObjectWrap"))
+    throw new Error(`${header} is not as it was: do destructors still need an environment?`);
+  writeFileSync(header, plain);
 }
 
 /** npm's own settings beat arguments: one that names other headers would compile for another Node. */

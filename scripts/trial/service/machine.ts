@@ -1,14 +1,15 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { becomes } from "../claims.ts";
 
 /** What a gateway has of Debian besides Holdfast. */
 const PACKAGES = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "libpam-systemd"];
 const SUITE = "bookworm";
+const BOOTED = /^(?:starting|running|degraded)/;
 const BOOT_MS = 120_000;
-const OFF_MS = 90_000;
+const COMMAND_MS = 240_000;
 
 export const NEEDS = ["debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb"];
 
@@ -53,6 +54,8 @@ export class Machine {
   static fresh(from: string, root: string, network: number): Machine {
     mkdirSync(dirname(root), { recursive: true });
     execFileSync("cp", ["-a", "--reflink=auto", from, root]);
+    // Or the journal is gone with the power.
+    mkdirSync(join(root, "var/log/journal"), { recursive: true });
     return new Machine(root, network);
   }
 
@@ -63,17 +66,23 @@ export class Machine {
       "-b",
       "--register=no",
       "--keep-unit",
-      "--console=pipe",
+      "--console=read-only",
       `--network-namespace-path=${this.#network}`,
     ];
+    // What its console shows, for whoever looks at a machine that was kept.
+    const console = openSync(`${this.root}.console`, "a");
     this.#nspawn = spawn("systemd-nspawn", [...args, ...more, "-D", this.root], {
-      stdio: ["ignore", "ignore", "ignore"],
+      stdio: ["ignore", console, console],
     });
+    closeSync(console);
     const found = await becomes(() => {
-      this.#init = childOf(this.#nspawn?.pid);
-      return this.#init > 0 && this.try("systemctl", "is-system-running").text.trim() !== "";
+      this.#init = initOf(this.#nspawn?.pid);
+      return this.#init > 0 && BOOTED.test(this.try("systemctl", "is-system-running").text);
     }, BOOT_MS);
-    if (!found) throw new Error(`the machine in ${this.root} does not boot`);
+    if (!found) {
+      const shown = readFileSync(`${this.root}.console`, "utf8").slice(-1000);
+      throw new Error(`the machine in ${this.root} does not boot: ${shown}`);
+    }
     this.try("systemctl", "is-system-running", "--wait");
   }
 
@@ -91,7 +100,7 @@ export class Machine {
       "--",
       ...command,
     ];
-    const { status, stdout, stderr } = spawnSync("nsenter", args, { encoding: "utf8", timeout: OFF_MS });
+    const { status, stdout, stderr } = spawnSync("nsenter", args, { encoding: "utf8", timeout: COMMAND_MS });
     return { code: status ?? -1, text: `${stdout}${stderr}` };
   }
 
@@ -115,7 +124,9 @@ export class Machine {
   /** The machine's first process dies, and with it all others, at once. */
   async cutPower(): Promise<void> {
     const gone = this.#gone();
-    process.kill(this.#init, "SIGKILL");
+    const init = initOf(this.#nspawn?.pid);
+    if (init > 0) process.kill(init, "SIGKILL");
+    else this.#nspawn?.kill("SIGKILL");
     await gone;
   }
 
@@ -140,10 +151,18 @@ export class Machine {
   }
 }
 
-function childOf(pid: number | undefined): number {
+/** The first process of a machine, when it is there: before that nspawn has helpers, which still are on this machine. */
+function initOf(nspawn: number | undefined): number {
   try {
-    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0] ?? 0);
+    const children = readFileSync(`/proc/${nspawn}/task/${nspawn}/children`, "utf8").trim().split(" ").map(Number);
+    return children.find((pid) => pid > 0 && isInit(pid)) ?? 0;
   } catch {
     return 0;
   }
+}
+
+/** proc(5): its number in each namespace of processes, the innermost last; and it has become systemd. */
+function isInit(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return /^Name:\tsystemd$/m.test(status) && /^NSpid:.*\t1$/m.test(status);
 }
