@@ -36,12 +36,13 @@ const DIRECTORY = /^store:[ \t]*(?:\{[^}\n]*?|\n(?:[ \t].*\n|\n)*?[ \t]+)directo
 
 /**
  * Where a configuration with mistakes keeps its data, as far as its text tells: it may not even be YAML, and the mistake
- * is most likely somewhere else.
+ * is most likely somewhere else. Where it tells nothing, a service's own folder counts (systemd.exec(5), StateDirectory=).
  */
 export function likelyDataDirectory(file: string, environment: Environment): string {
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   const named = environment["HOLDFAST__STORE__DIRECTORY"] ?? DIRECTORY.exec(text)?.[1]?.trim();
-  return resolve(dirname(resolve(file)), named ?? ".holdfast");
+  const ofService = environment["STATE_DIRECTORY"]?.split(":", 1)[0] || undefined;
+  return resolve(dirname(resolve(file)), named ?? ofService ?? ".holdfast");
 }
 
 /** The kept copy: its main file, and the folder that relative paths in it still mean; undefined when there is none. */

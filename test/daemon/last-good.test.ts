@@ -24,3 +24,10 @@ test("the environment's data directory counts for a broken file too", () => {
   expect(directoryIn("store: {", { HOLDFAST__STORE__DIRECTORY: "/srv/x" })).toBe("/srv/x");
   expect(likelyDataDirectory(join(folder, "gone.yaml"), {})).toBe(join(folder, ".holdfast"));
 });
+
+test("a service's own folder counts where a broken file tells nothing, and only there", () => {
+  const service = { STATE_DIRECTORY: "/var/lib/holdfast:/var/lib/more" };
+  expect(directoryIn("{{{", service)).toBe("/var/lib/holdfast");
+  expect(directoryIn("store:\n  directory: /srv/y\nbus: [", service)).toBe("/srv/y");
+  expect(directoryIn("{{{", { STATE_DIRECTORY: "" })).toBe(join(folder, ".holdfast"));
+});
