@@ -57,6 +57,7 @@ export function createAuthority(deps: Deps, { gateway, agents, tools }: Options)
     control: { state: () => store.control.state(), change: (change) => store.control.change(change) },
     clock,
     onChange: (state) => records.latch(state),
+    recorded: () => store.flush(),
     onProblem: (problem) => log.error({ part: "latch", problem }, "the latch is not kept as it should be"),
   });
   const modes = new Modes(

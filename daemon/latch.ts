@@ -20,12 +20,16 @@ export interface LatchState extends LatchNote {
   readonly forgetful?: true;
 }
 
+const RECORD_WAIT_MS = 1000;
+
 interface Deps {
   readonly directory: string;
   readonly control: Pick<Store["control"], "state" | "change">;
   readonly clock: Pick<Clock, "wallMs">;
   /** Told once of each stop and each release, whoever caused it. */
   readonly onChange: (state: LatchState) => void;
+  /** Resolves when what `onChange` was told is in the log on disk. */
+  readonly recorded?: () => Promise<void>;
   readonly onProblem?: (problem: string) => void;
   readonly newNonce?: () => string;
 }
@@ -108,6 +112,7 @@ export class Latch {
     this.#deps.onChange(this.state());
     await this.#keep(note, "file");
     void this.#acknowledge(note);
+    await this.#recorded();
     return this.state();
   }
 
@@ -150,7 +155,18 @@ export class Latch {
     this.#isForgetful = false;
     this.#deps.onChange(this.state());
     crashpoint("latch.release.after");
+    await this.#recorded();
     return this.state();
+  }
+
+  /** Who stopped or released is in the log before they hear of it; a disk that takes nothing keeps nobody waiting long. */
+  async #recorded(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, RECORD_WAIT_MS);
+    });
+    await Promise.race([this.#deps.recorded?.(), late]);
+    clearTimeout(timer);
   }
 
   #assertStill(latched: LatchNote, nonce: string | undefined): void {

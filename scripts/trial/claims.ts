@@ -5,22 +5,23 @@ import type { TrialResult } from "./trial.ts";
 export class Claims {
   readonly #figures: Record<string, unknown> = {};
   readonly #failures: string[] = [];
-  readonly #say: (line: string) => void;
+  /** For who watches. */
+  readonly say: (line: string) => void;
 
   constructor(say: (line: string) => void) {
-    this.#say = say;
+    this.say = say;
   }
 
   figure(title: string, value: unknown): void {
     this.#figures[title] = value;
-    this.#say(`${title}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
+    this.say(`${title}: ${typeof value === "string" ? value : JSON.stringify(value)}`);
   }
 
   /** `sentence` is what is told when it did not hold. */
   holds(held: boolean, sentence: string): void {
     if (held) return;
     this.#failures.push(sentence);
-    this.#say(`FAILED ${sentence}`);
+    this.say(`FAILED ${sentence}`);
   }
 
   result(): TrialResult {

@@ -1,4 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -27,7 +28,7 @@ export interface RunningDaemon {
   readonly bus: string;
   readonly lines: readonly LogLine[];
   status(): Promise<Status>;
-  /** SIGTERM; resolves with the exit code. */
+  /** SIGTERM; resolves with the exit code, when all that it said is in `lines`. */
   stop(): Promise<number | null>;
   /** kill -9; resolves when the process is gone. */
   kill(): Promise<void>;
@@ -57,7 +58,8 @@ export function launchDaemon(config: string, data: string, wrapper: readonly str
   child.stderr?.on("data", (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const gone = once(child, "exit") as Promise<[number | null]>;
+  // With its last line, which may come after its end.
+  const gone = once(child, "close") as Promise<[number | null]>;
   const running = (bus: string): RunningDaemon => ({
     child,
     pid: child.pid as number,
@@ -79,7 +81,7 @@ export function launchDaemon(config: string, data: string, wrapper: readonly str
       lines.push(line);
       if (line.event === "ready") resolve(running(String(line.bus)));
     });
-    child.once("exit", (code, signal) => {
+    child.once("close", (code, signal) => {
       const said = lines.map((line) => JSON.stringify(line)).join("\n");
       reject(new Error(`the daemon ended (${code ?? signal}) before it was ready\n${errors}${said}`));
     });
@@ -109,13 +111,30 @@ export function temporaryFolder(name: string): string {
   return mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
 }
 
+/** Below the ports that the kernel gives away by itself: to a connection that goes out, to a server on port 0. */
+const LOWEST_PORT = 10_000;
+const PORTS = 22_000;
+/** Tests that run beside each other take theirs from parts that do not overlap. */
+const PARTS = 8;
+const drawn = new Set<number>();
+
+/** A port that nobody listens on, and that is not given away before it is used or while its server is away. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
+  const part = Number(process.env["VITEST_POOL_ID"] ?? 0) % PARTS;
+  for (;;) {
+    const port = LOWEST_PORT + (part * PORTS) / PARTS + randomInt(PORTS / PARTS);
+    if (drawn.has(port) || !(await canListen(port))) continue;
+    drawn.add(port);
+    return port;
+  }
+}
+
+async function canListen(port: number): Promise<boolean> {
+  const server = createServer();
+  return await new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 export interface Mosquitto {

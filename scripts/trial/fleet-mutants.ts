@@ -40,6 +40,34 @@ const mutants: readonly Mutant[] = [
     faults: ["lineCut"],
     oracle: "changed",
   },
+  {
+    name: "rows go without a word",
+    file: "daemon/store/retention.js",
+    text: 'tables.write(0, "drop", wallMs, (id) => dropBody(id, drop));',
+    instead: "",
+    faults: ["away"],
+    times: 2,
+    oracle: "lost",
+  },
+  {
+    name: "times are not corrected",
+    file: "fleet/schema.js",
+    text: "SELECT s.wall_ms + (of_boot_ms - s.boot_ms)::bigint INTO at_ms",
+    instead: "SELECT of_at_ms INTO at_ms",
+    faults: ["wrongClock"],
+    times: 0.2,
+    oracle: "clock",
+  },
+  {
+    name: "nobody looks whether two starts go on from the same one",
+    file: "fleet/told.js",
+    text: "(other.ordinal = mine.ordinal OR other.previous = mine.previous)",
+    instead: "false",
+    faults: ["cloned"],
+    // Each of them keeps the name from its gateway for a minute or two.
+    times: 0.05,
+    oracle: "fork",
+  },
 ];
 
 /** The way to the fleet without one of its guards. */

@@ -4,6 +4,7 @@ import { becomes, Claims, ledgersBalance, megabytes, sleep, spread } from "./cla
 import {
   freePort,
   holdfast,
+  type LogLine,
   type RunningDaemon,
   residentBytes,
   startDaemon,
@@ -195,8 +196,10 @@ async function sendHuge(bus: BusKind, port: number, daemon: RunningDaemon, claim
   await becomes(() => (isEmbedded ? sensor.connections > 1 : sensor.unacknowledged === 0), WAIT_MS);
   sensor.close();
   await sleep(500);
+  const words = (): LogLine | undefined => daemon.lines.find((line) => line.reason === "packetTooLarge");
+  if (isEmbedded) await becomes(() => words() !== undefined, WAIT_MS);
+  const said = words();
   const after = await daemon.status();
-  const said = daemon.lines.find((line) => line.reason === "packetTooLarge");
   claims.holds(
     after.bus.connected && after.deliveries.invalid === before.deliveries.invalid,
     `${bus}: 20 MB reached the daemon or broke its connection`,

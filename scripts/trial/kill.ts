@@ -28,7 +28,8 @@ const LONGEST_MS = 1200;
 const WORK_WAIT_MS = 10_000;
 const STATUS_EVERY_MS = 150;
 const HOST_WAIT_MS = 3000;
-const READY_WAIT_MS = 30_000;
+const HOSTS_END_MS = 30_000;
+const READY_WAIT_MS = 120_000;
 const DRAIN_MS = 300_000;
 const QUIET_MS = 1500;
 
@@ -147,7 +148,7 @@ class Target {
   }
 
   async leftHosts(): Promise<void> {
-    const isGone = await becomes(() => ![...this.hosts].some(isHost), 3000);
+    const isGone = await becomes(() => ![...this.hosts].some(isHost), HOSTS_END_MS);
     const left = [...this.hosts].filter(isHost);
     this.#claims.figure(`${this.#bus}: hosts seen, left behind`, `${this.hosts.size}, ${left.length}`);
     this.#claims.holds(isGone, `${this.#bus}: hosts were left behind: ${left.join(", ")}`);

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import type { Trial } from "./trial.ts";
 
 /** Every trial by name; `npm run trial` without a name lists them. */
-const trials: Readonly<Record<string, () => Promise<{ trial: Trial }>>> = {
+const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () => Promise<number | undefined> }>>> = {
   feed: () => import("./feed.ts"),
   kill: () => import("./kill.ts"),
   models: () => import("./models.ts"),
@@ -45,7 +45,9 @@ if (load === undefined) {
   );
   process.exit(2);
 }
-const { trial } = await load();
+const { trial, again } = await load();
+const ended = await again?.();
+if (ended !== undefined) process.exit(ended);
 const result = await trial({
   rounds: values.rounds === undefined ? undefined : Number(values.rounds),
   minutes: values.minutes === undefined ? undefined : Number(values.minutes),

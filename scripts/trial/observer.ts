@@ -12,7 +12,7 @@ export interface Seen {
 }
 
 const MARKS = "trial/mark";
-const WAIT_MS = 10_000;
+const WAIT_MS = 60_000;
 
 /**
  * Looks at what reaches the plant, from a process of its own. A broker hands messages on in the order in which it takes

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Dedupe } from "../../daemon/dedupe.ts";
+import { cpuMs } from "../support/cpu-time.ts";
 
 test("remembers the newest ids and forgets the oldest first", () => {
   const seen = new Dedupe(3);
@@ -47,8 +48,9 @@ test("is a list cut to its newest entries", () => {
 
 test("takes the same time for each id, however many were forgotten", () => {
   const seen = new Dedupe(50_000);
-  const startedMs = performance.now();
-  for (let at = 0; at < 300_000; at++) seen.add(`id-${at}`);
+  const tookMs = cpuMs(() => {
+    for (let at = 0; at < 300_000; at++) seen.add(`id-${at}`);
+  });
   expect(seen.size).toBe(50_000);
-  expect(performance.now() - startedMs).toBeLessThan(5000);
+  expect(tookMs).toBeLessThan(5000);
 });

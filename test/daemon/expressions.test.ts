@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Declarations, PassValues } from "../../daemon/expression-names.ts";
 import { type ExpressionFailure, Expressions } from "../../daemon/expressions.ts";
+import { cpuMs } from "../support/cpu-time.ts";
 
 const declarations: Declarations = {
   fields: [
@@ -341,9 +342,10 @@ describe("a message's payload", () => {
 });
 
 test("a hostile pattern takes no time", () => {
-  const startedMs = performance.now();
-  expect(evaluate("event.key.matches('^(a+)+$')", { key: `${"a".repeat(40)}b` })).toBe(false);
-  expect(performance.now() - startedMs).toBeLessThan(1000);
+  const tookMs = cpuMs(() =>
+    expect(evaluate("event.key.matches('^(a+)+$')", { key: `${"a".repeat(40)}b` })).toBe(false),
+  );
+  expect(tookMs).toBeLessThan(1000);
 });
 
 test("names that are read are told, so that nothing else need be kept", () => {

@@ -4,6 +4,7 @@ import type { Verb } from "../../daemon/api/control-server.ts";
 import { Commands } from "../../daemon/fleet/commands.ts";
 import type { Person } from "../../daemon/people.ts";
 import { StoreError } from "../../daemon/store/errors.ts";
+import type { ControlState } from "../../daemon/store/messages.ts";
 import { keyId, signedText, signerOf } from "../../sync/signing.ts";
 
 const NOW = 1_795_843_906_000;
@@ -14,6 +15,10 @@ const eve = generateKeyPairSync("ed25519");
 interface Told {
   readonly what: string;
   readonly detail: Readonly<Record<string, unknown>>;
+}
+
+function controlState(inbox: readonly string[]): ControlState {
+  return { generations: [], pointer: undefined, modes: {}, meta: {}, inbox: [...inbox] };
 }
 
 /** A gateway that hears commands; `inbox` outlives a restart. */
@@ -33,10 +38,11 @@ function gateway(inbox: string[] = [], disk: { isFull: boolean } = { isFull: fal
   const commands = new Commands(
     {
       control: {
-        state: async () => ({ generations: [], pointer: undefined, modes: {}, meta: {}, inbox: [...inbox] }),
+        state: async () => controlState(inbox),
         change: async (change) => {
           if (disk.isFull) throw new StoreError("STORE_UNUSABLE");
           if (change.kind === "inbox") inbox.push(change.id);
+          return controlState(inbox);
         },
       },
       people: {

@@ -34,6 +34,23 @@ describe("the latch", () => {
     expect(again.state()).toMatchObject({ why: "smoke in the hall", nonce: state.nonce });
   });
 
+  test("answers who stops or releases when that is in the log, and does not wait for ever for a disk that takes nothing", async () => {
+    let write: (() => void) | undefined;
+    const at = { ...site(), recorded: () => new Promise<void>((resolve) => (write = resolve)) };
+    const latch = await begin(at);
+    let answered = 0;
+    const answering = latch.latch("smoke", "maria").then((state) => {
+      answered += 1;
+      return state;
+    });
+    await until("the record", () => write !== undefined);
+    expect([latch.isLatched(), answered]).toEqual([true, 0]);
+    write?.();
+    const { nonce } = await answering;
+    // Nobody writes this one.
+    expect(await latch.release("jan", nonce)).toMatchObject({ latched: false });
+  });
+
   test("is released by its nonce only, and a release lasts", async () => {
     const at = site();
     const latch = await begin(at);

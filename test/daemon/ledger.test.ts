@@ -40,11 +40,12 @@ function run(tally: Counted, restored: Record<string, number>, steps: readonly S
       ledger.delivered();
       if (step.waits) queued += 1;
       else {
-        ledger.ended(step.end, 0);
         if (step.end === "accepted") {
+          ledger.accepted();
+          ledger.acceptedForGood(0);
           ledger.opened();
           open += 1;
-        }
+        } else ledger.ended(step.end, 0);
       }
     } else if (open > 0) {
       open -= 1;

@@ -28,7 +28,7 @@ function suite(open: () => Promise<Database>): void {
   beforeAll(async () => {
     database = await open();
     await migrate(database);
-  }, 60_000);
+  });
   afterAll(async () => await database.close());
 
   const store = async (gateway: string, ...payloads: readonly Buffer[]) =>
@@ -139,7 +139,7 @@ describeWithPostgres("PostgreSQL", () => {
   let server: OwnPostgres;
   beforeAll(async () => {
     server = await startPostgres();
-  }, 60_000);
+  });
   afterAll(async () => await server.stop());
   suite(async () => openPostgres(server.url, undefined));
 
@@ -170,9 +170,7 @@ describeWithPostgres("PostgreSQL", () => {
     for (const each of [one, other, reader]) await each.close();
   });
 
-  test("a server that dies in the middle of a transaction is an error, and another one once it is back", {
-    timeout: 60_000,
-  }, async () => {
+  test("a server that dies in the middle of a transaction is an error, and another one once it is back", async () => {
     const database = openPostgres(server.url, undefined);
     const begun = signal();
     const work = database.transaction(async (query) => {

@@ -18,14 +18,14 @@ import { clockSync, decision, drop, EPOCH, epochStart, hello, packed, SESSION } 
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-collector-"));
 const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 let database: Database;
 const started: Collector[] = [];
 
 beforeAll(async () => {
   database = await openPglite(join(folder, "database"));
   await migrate(database);
-}, 60_000);
+});
 
 afterEach(async () => {
   for (const one of started.splice(0)) await one.stop();

@@ -22,7 +22,7 @@ vi.mock("node:fs", async (original) => {
 const folder = mkdtempSync(join(tmpdir(), "holdfast-embedded-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-test("a COMMIT of the embedded database is on the disk", { timeout: 60_000 }, async () => {
+test("a COMMIT of the embedded database is on the disk", async () => {
   const database = await openPglite(join(folder, "durable"));
   const [settings] = await database.query(
     "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commit, current_setting('wal_sync_method') AS how",
@@ -36,7 +36,7 @@ test("a COMMIT of the embedded database is on the disk", { timeout: 60_000 }, as
   await database.close();
 });
 
-test("one process has the folder, until it ends however it ends", { timeout: 60_000 }, async () => {
+test("one process has the folder, until it ends however it ends", async () => {
   const config = loadedConfig();
   const database = await openDatabase({ config, baseDirectory: folder });
   await expect(openDatabase({ config, baseDirectory: folder })).rejects.toMatchObject({ code: "FLEET_BUSY" });

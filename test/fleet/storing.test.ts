@@ -47,13 +47,13 @@ function suite(open: () => Promise<Database>): void {
   beforeAll(async () => {
     database = await open();
     await migrate(database);
-  }, 60_000);
+  });
   afterAll(async () => await database.close());
 
   const position = async (gateway: string, stream: number) =>
     (await positionsOf(database, gateway, [{ epoch: EPOCH, stream }]))[0];
 
-  test("stores each record once, whatever comes again and in which order", { timeout: 120_000 }, async () => {
+  test("stores each record once, whatever comes again and in which order", async () => {
     let round = 0;
     await fc.assert(
       fc.asyncProperty(
@@ -194,7 +194,7 @@ describeWithPostgres("PostgreSQL", () => {
   let server: OwnPostgres;
   beforeAll(async () => {
     server = await startPostgres();
-  }, 60_000);
+  });
   afterAll(async () => await server.stop());
   suite(async () => openPostgres(server.url, undefined));
 });

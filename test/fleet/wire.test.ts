@@ -6,8 +6,8 @@ import { becomes } from "../../scripts/trial/claims.ts";
 import { FleetSite } from "../support/fleet-site.ts";
 import { describeWithMosquitto } from "../support/mosquitto.ts";
 
-const LONG_MS = 120_000;
-const WAIT_MS = 30_000;
+const LONG_MS = 400_000;
+const WAIT_MS = 60_000;
 const BASE = "holdfast/v1/north/hand";
 const SESSION = "5f0c9d1e2a3b4c5d";
 const EPOCH = "90ab12cd34ef5678";
@@ -134,7 +134,7 @@ describeWithMosquitto("the wire, spoken by hand", () => {
     expect(decisions("--agent", "hand", "--limit", "1")).toHaveLength(1);
     expect(decisions("--gateway", "nobody")).toEqual([]);
     expect(site.fleet("decisions", "--csv").split("\n")[1]).toContain(",raw,hand,hand,p,answer,,");
-    expect(state()).toBe("ready");
+    expect(await becomes(() => state() === "ready", WAIT_MS)).toBe(true);
     await hand.vanish();
     expect(await becomes(() => state() === "lost", WAIT_MS)).toBe(true);
   });

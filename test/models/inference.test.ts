@@ -61,7 +61,7 @@ describe("answers of models in a host", () => {
     for (const [r, row] of rows.entries()) {
       const alone = await ask(inference, model, row);
       expect(alone).toMatchObject({ ok: true, batch: 1 });
-      const [a, b] = [alone, together[r]] as { answer: { score: number } }[];
+      const [a, b] = [alone, together[r]] as unknown as { answer: { score: number } }[];
       expect(
         Math.abs((a as { answer: { score: number } }).answer.score - (b as { answer: { score: number } }).answer.score),
       ).toBeLessThan(1e-6);
@@ -149,7 +149,7 @@ describe("answers of models in a host", () => {
     const asked = ask(inference, model, row);
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
     row.fill(1e9);
-    expect(((await asked) as { answer: { score: number } }).answer.score).toBeCloseTo(0.375, 6);
+    expect(((await asked) as unknown as { answer: { score: number } }).answer.score).toBeCloseTo(0.375, 6);
   });
 
   it("answers what is urgent first", async () => {

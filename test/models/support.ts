@@ -26,8 +26,8 @@ export const specOf = (name: string, more: Partial<ModelSpec> = {}): ModelSpec =
   directory: modelDirectory(name),
   manifest: manifestOf(name),
   lane: "main",
-  deadlineMs: 10_000,
-  hardTimeoutMs: 2000,
+  deadlineMs: 60_000,
+  hardTimeoutMs: 10_000,
   ...more,
 });
 
@@ -57,11 +57,11 @@ export const ask = (
   more: { priority?: 0 | 1 | 2 | 3; deadlineMs?: number } = {},
 ): Promise<InferResult> =>
   new Promise((settle) => {
-    const deadlineBootMs = performance.now() + (more.deadlineMs ?? 8000);
+    const deadlineBootMs = performance.now() + (more.deadlineMs ?? 60_000);
     inference.submit({ model, row, priority: more.priority ?? 1, deadlineBootMs, settle });
   });
 
-export async function until(isTrue: () => boolean, what: string, withinMs = 10_000): Promise<void> {
+export async function until(isTrue: () => boolean, what: string, withinMs = 60_000): Promise<void> {
   const endMs = performance.now() + withinMs;
   while (!isTrue()) {
     if (performance.now() > endMs) throw new Error(`not within ${withinMs} ms: ${what}`);

@@ -88,7 +88,7 @@ async function propose(value = 0.8, topic = "sensor"): Promise<string[]> {
   await plant.publishAsync(`${topic}/k${round}`, `{"v":${value}}`, { qos: 1 });
   const mine = (): Record<string, unknown>[] =>
     lines(holdfast("actions", "--json").out).filter((one) => one["key"] === `k${round}` && one["approval"] !== null);
-  await becomes(() => mine().length > 0, 10_000);
+  await becomes(() => mine().length > 0, 60_000);
   return mine().map((one) => String(one["intent"]));
 }
 
@@ -135,11 +135,11 @@ afterEach(() => {
 });
 
 describe("an approval", () => {
-  test("by one person does it once, and counts no second time", { timeout: 60_000 }, async () => {
+  test("by one person does it once, and counts no second time", async () => {
     const [id = ""] = await propose();
     expect(commands).toEqual([]);
     expect(holdfast("approve", id).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     const again = holdfast("approve", id);
     expect(again).toMatchObject({ status: 1, out: "Your answer does not count: it is decided already.\n" });
     expect(holdfast("deny", id)).toMatchObject({ status: 1 });
@@ -149,13 +149,11 @@ describe("an approval", () => {
     expect(refusals()).toContain("decided already");
   });
 
-  test("that is signed on another machine counts, and again after a restart it does not", {
-    timeout: 60_000,
-  }, async () => {
+  test("that is signed on another machine counts, and again after a restart it does not", async () => {
     const [id = ""] = await propose();
     const signature = signedBy(joe.privateKey, id, "joe");
     expect(holdfast("approve", id, "--as", "joe", "--signature", signature).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     expect(state(id)?.["approval"]).toMatchObject({ answers: [expect.objectContaining({ by: "joe" })] });
     await stop();
     await start();
@@ -163,12 +161,11 @@ describe("an approval", () => {
     expect(commands).toHaveLength(1);
   });
 
-  test("with a wrong key, for another proposal, or by a stranger's token is refused and recorded", {
-    timeout: 60_000,
-  }, async () => {
+  test("with a wrong key, for another proposal, or by a stranger's token is refused and recorded", async () => {
     const [one = ""] = await propose();
     const [other = ""] = await propose();
-    const before = lines(refusals()).length;
+    const count = (): number => lines(refusals()).length;
+    const before = count();
     const wrongKey = signedBy(eve.privateKey, one, "joe");
     const forOther = signedBy(joe.privateKey, other, "joe");
     const token = join(folder, "wrong.token");
@@ -179,7 +176,7 @@ describe("an approval", () => {
       1,
     );
     expect(holdfast("approve", one, "--token-file", token).status).toBe(1);
-    expect(lines(refusals()).length).toBeGreaterThanOrEqual(before + 4);
+    expect(await becomes(() => count() >= before + 4, 60_000)).toBe(true);
     expect(state(one)?.["state"]).toBe("awaitingApproval");
     expect(holdfast("deny", one).status).toBe(0);
     expect(state(one)).toMatchObject({ state: "denied", reason: "rejected" });
@@ -187,7 +184,7 @@ describe("an approval", () => {
     expect(commands).toEqual([]);
   });
 
-  test("of one's own wish does not count", { timeout: 60_000 }, async () => {
+  test("of one's own wish does not count", async () => {
     const made = holdfast("tools", "use", "open", "k=mine", "--json");
     const { id } = JSON.parse(made.out) as { id: string };
     expect(state(id)?.["state"]).toBe("awaitingApproval");
@@ -196,11 +193,11 @@ describe("an approval", () => {
     const token = join(folder, "ann.token");
     writeFileSync(token, ANN_TOKEN, { mode: 0o600 });
     expect(holdfast("approve", id, "--token-file", token).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     expect(commands).toEqual(["do/mine"]);
   });
 
-  test("of what is critical takes two different people, over a kill in between", { timeout: 90_000 }, async () => {
+  test("of what is critical takes two different people, over a kill in between", async () => {
     const ids = await propose(1);
     const id = ids.find((one) => state(one)?.["tool"] === "purge") ?? "";
     expect(holdfast("approve", id).out).toBe("Approved: 1 of 2 people have said yes.\n");
@@ -215,13 +212,11 @@ describe("an approval", () => {
     expect(holdfast("approve", id).status).toBe(1);
     expect(state(id)?.["state"]).toBe("awaitingApproval");
     expect(holdfast("approve", id, "--as", "joe", "--signature", signedBy(joe.privateKey, id, "joe")).status).toBe(0);
-    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 10_000)).toBe(true);
+    expect(await becomes(() => state(id)?.["state"] === "acknowledged", 60_000)).toBe(true);
     expect(commands.filter((topic) => topic.startsWith("purge/"))).toHaveLength(1);
   });
 
-  test("by somebody who is named no more does not count, nor does what they said before", {
-    timeout: 90_000,
-  }, async () => {
+  test("by somebody who is named no more does not count, nor does what they said before", async () => {
     const ids = await propose(1);
     const id = ids.find((one) => state(one)?.["tool"] === "purge") ?? "";
     const signature = signedBy(joe.privateKey, id, "joe");
@@ -237,9 +232,9 @@ describe("an approval", () => {
     await start();
   });
 
-  test("that comes too late is none, and so is one while the gateway is stopped", { timeout: 60_000 }, async () => {
+  test("that comes too late is none, and so is one while the gateway is stopped", async () => {
     const [late = ""] = await propose(0.8, "soon");
-    expect(await becomes(() => state(late)?.["state"] === "denied", 10_000)).toBe(true);
+    expect(await becomes(() => state(late)?.["state"] === "denied", 60_000)).toBe(true);
     expect(state(late)).toMatchObject({ reason: "approvalExpired" });
     expect(holdfast("approve", late).status).toBe(1);
     const [id = ""] = await propose();

@@ -11,12 +11,12 @@ import { enrol } from "../../fleet/enrol/desk.ts";
 import { Ledger } from "../../fleet/enrol/ledger.ts";
 import { collectorKey } from "../../fleet/key.ts";
 import { becomes } from "../../scripts/trial/claims.ts";
-import { startDaemon } from "../../scripts/trial/daemon.ts";
+import { freePort, startDaemon } from "../../scripts/trial/daemon.ts";
 import { fleetKeys } from "../../sync/fleet-keys.ts";
 import { gatewayTopics } from "../../sync/topics.ts";
 import { FleetSite, type Serving, serving } from "../support/fleet-site.ts";
 import { watchedLink } from "../support/link.ts";
-import { describeWithMosquitto, freePort } from "../support/mosquitto.ts";
+import { describeWithMosquitto } from "../support/mosquitto.ts";
 
 const FLEET = childPath("fleet/main");
 const HOLDFAST = childPath("daemon/main");
@@ -81,8 +81,8 @@ describeWithMosquitto("a fleet of one's own", () => {
     const collector = await serving(process.execPath, [FLEET, "serve"], site.folder, "collects from the broker");
     ends.push(() => collector.end());
     // Its connection for requests is another one than those for batches.
-    expect(await becomes(() => collector.said().split("collects from the broker").length > 3, 10_000)).toBe(true);
-  }, 60_000);
+    expect(await becomes(() => collector.said().split("collects from the broker").length > 3, 60_000)).toBe(true);
+  });
   afterAll(async () => {
     for (const end of ends.reverse()) await end().catch(() => undefined);
     await broker?.end();
@@ -104,7 +104,7 @@ describeWithMosquitto("a fleet of one's own", () => {
     expect(joinBy("plant-7", "../plant-7.enrolment.json").err).toContain("ENROL_TOKEN_USED");
     gatewayFolder("thief");
     expect(joinBy("thief", "../plant-7.enrolment.json").err).toContain("ENROL_TOKEN_USED");
-  }, 60_000);
+  });
 
   test("lets a gateway in by files that are carried, before it has ever reached the broker", async () => {
     gatewayFolder("plant-8");
@@ -118,7 +118,7 @@ describeWithMosquitto("a fleet of one's own", () => {
     const changed = readFileSync(join(site.folder, "plant-8/csr.json"), "utf8").replace('"plant-8"', '"plant-7"');
     writeFileSync(join(site.folder, "changed.json"), changed);
     expect(ran(FLEET, ["sign", "changed.json"]).err).toContain("ENROL_OTHER_NAME");
-  }, 60_000);
+  });
 
   test("takes from a gateway what is below its own name, and nothing else", async () => {
     const own = await client("plant-7");
@@ -139,9 +139,9 @@ describeWithMosquitto("a fleet of one's own", () => {
     });
     ends.push(() => collector.endAsync(true));
     for (const topic of [other.certificate, topics.certificate]) await collector.publishAsync(topic, "x", { qos: 1 });
-    expect(await becomes(() => heard.includes(topics.certificate), 5000)).toBe(true);
+    expect(await becomes(() => heard.includes(topics.certificate), 60_000)).toBe(true);
     expect(heard.filter((topic) => !topic.startsWith("holdfast/v1/north/plant-7/"))).toEqual([]);
-  }, 30_000);
+  });
 
   test("lets nobody in without a certificate, or with a broker's", async () => {
     const ca = readFileSync(join(site.folder, "fleet-ca.pem"));
@@ -182,23 +182,23 @@ describeWithMosquitto("a fleet of one's own", () => {
     );
     made.link.onMessage = (_topic, payload) => renewer.heard(Buffer.from(payload));
     await made.link.start();
-    expect(await becomes(() => made.sessions.length === 1, 10_000)).toBe(true);
+    expect(await becomes(() => made.sessions.length === 1, 60_000)).toBe(true);
     const before = files.current();
     renewer.look();
-    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 10_000)).toBe(true);
+    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 60_000)).toBe(true);
     const after = files.current();
     expect(after?.key).not.toBe(before?.key);
     expect((after?.facts.notAfterMs ?? 0) - Date.now()).toBeLessThanOrEqual(DAY_MS);
     expect([made.sessions.length, files.hasOther()]).toEqual([1, true]);
     await broker?.end();
     await startBroker();
-    expect(await becomes(() => made.sessions.length === 2, 20_000)).toBe(true);
+    expect(await becomes(() => made.sessions.length === 2, 60_000)).toBe(true);
     renewer.look();
     await renewer.settled();
     expect(told.at(-1)).toBe("the new certificate works");
     expect([files.hasOther(), files.current()?.certificate]).toEqual([false, after?.certificate]);
     await made.link.stop();
-  }, 60_000);
+  });
 
   test("is kept by a daemon whose certificate is to end soon, without anybody's help", async () => {
     const authority = readAuthority(join(site.folder, "ca"));
@@ -228,13 +228,13 @@ describeWithMosquitto("a fleet of one's own", () => {
     const before = files.current();
     const daemon = await startDaemon(join(folder, "holdfast.yaml"), join(folder, "data"));
     ends.push(async () => daemon.kill());
-    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 20_000)).toBe(true);
+    expect(await becomes(() => files.current()?.certificate !== before?.certificate, 60_000)).toBe(true);
     expect([files.current()?.facts.commonName, files.current()?.key === before?.key]).toEqual(["plant-9", false]);
     expect(files.hasOther()).toBe(true);
     await broker?.end();
     await startBroker();
     // The connection that follows is made with the new pair, and the old one goes.
-    expect(await becomes(() => !files.hasOther(), 20_000)).toBe(true);
+    expect(await becomes(() => !files.hasOther(), 90_000)).toBe(true);
     // The fleet's own certificate and key are enough to stop it, and this gateway's are not.
     const stop = ran(FLEET, ["command", "plant-9", "stop", "smoke"]);
     expect(stop, stop.err).toMatchObject({ status: 0, out: expect.stringContaining("plant-9 is stopped") });
@@ -245,7 +245,7 @@ describeWithMosquitto("a fleet of one's own", () => {
     writeFileSync(join(site.folder, "other.yaml"), JSON.stringify(own));
     const refused = ran(FLEET, ["command", "plant-9", "stop", "smoke", "--config", "other.yaml"]);
     expect(refused).toMatchObject({ status: 1, err: expect.stringContaining("the broker refuses what is published") });
-  }, 90_000);
+  });
 
   test("lets a revoked gateway in no more: after SIGHUP no new connection, after a restart none", async () => {
     const standing = await client("plant-7");
@@ -257,18 +257,19 @@ describeWithMosquitto("a fleet of one's own", () => {
         (error: { code?: string }) => error.code,
       );
     const isRefused = async () => (await refused()) === "ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED";
-    expect(await becomes(isRefused, 10_000)).toBe(true);
+    expect(await becomes(isRefused, 60_000)).toBe(true);
     // What stands goes on, which is why the command says more than "reload".
     expect(await published(standing, gatewayTopics("north", "plant-7").hello)).toBe("taken");
     await broker?.end();
     await startBroker();
-    expect(await becomes(() => !standing.connected, 5000)).toBe(true);
-    expect(await refused()).toBe("ERR_SSL_SSLV3_ALERT_CERTIFICATE_REVOKED");
+    expect(await becomes(() => !standing.connected, 60_000)).toBe(true);
+    expect(await becomes(isRefused, 60_000)).toBe(true);
+    expect(await refused()).not.toBe("connected");
     const others = await client("plant-8");
     expect(await published(others, gatewayTopics("north", "plant-8").hello)).toBe("taken");
     // The name can be given again.
     expect(ran(FLEET, ["enroll", "plant-7", "--out", "again.json"]).status).toBe(0);
     expect(await becomes(() => joinBy("plant-7", "../again.json").status === 0, 60_000)).toBe(true);
     expect(await published(await client("plant-7"), gatewayTopics("north", "plant-7").hello)).toBe("taken");
-  }, 120_000);
+  });
 });

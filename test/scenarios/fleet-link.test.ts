@@ -32,18 +32,22 @@ describeWithMosquitto("a gateway's link", () => {
     );
     await observer.subscribeAsync(state, { qos: 1 });
     const { daemon, data, config } = await site.startGateway("plant-7");
-    expect(await becomes(() => heard.at(-1) === "ready", 20_000)).toBe(true);
+    expect(await becomes(() => heard.at(-1) === "ready", 60_000)).toBe(true);
     expect(link(data)).toMatchObject({ state: "connected", identityConflict: false });
     const copy = await client("plant-7");
     await copy.publishAsync(state, JSON.stringify(FOREIGN), { qos: 1, retain: true });
-    expect(await becomes(() => heard.length === 3, 20_000)).toBe(true);
-    expect(await becomes(() => link(data).identityConflict, 20_000)).toBe(true);
-    const written = site.holdfast("audit", "export", "--data", data, "--config", config).split("\n");
-    const told = written.filter((line) => line.includes("another client has this gateway's name"));
-    expect(told).toHaveLength(1);
+    expect(await becomes(() => heard.length >= 3, 60_000)).toBe(true);
+    expect(await becomes(() => link(data).identityConflict, 60_000)).toBe(true);
+    const told = () =>
+      site
+        .holdfast("audit", "export", "--data", data, "--config", config)
+        .split("\n")
+        .filter((line) => line.includes("another client has this gateway's name"));
+    expect(await becomes(() => told().length > 0, 60_000)).toBe(true);
+    expect(told()).toHaveLength(1);
     expect(await daemon.stop()).toBe(0);
-    expect(await becomes(() => heard.at(-1) === "stopped", 20_000)).toBe(true);
+    expect(await becomes(() => heard.at(-1) === "stopped", 60_000)).toBe(true);
     await observer.endAsync(true);
     await copy.endAsync(true);
-  }, 90_000);
+  });
 });

@@ -8,6 +8,7 @@ import { expect, test } from "vitest";
 import { callDaemon } from "../../daemon/api/control-client.ts";
 import { openPublisher } from "../../daemon/bus/publisher.ts";
 import { childPath } from "../../daemon/children.ts";
+import { becomes } from "../../scripts/trial/claims.ts";
 import { freePort, startDaemon, temporaryFolder } from "../../scripts/trial/daemon.ts";
 import { until } from "../support/bus.ts";
 
@@ -70,7 +71,7 @@ function said(data: string, ...args: string[]): string {
   return `${args.join(" ")}\n${done.stdout}\n${done.stderr}`;
 }
 
-test("what is private leaves the gateway by no way but a command on its own bus", { timeout: 60_000 }, async () => {
+test("what is private leaves the gateway by no way but a command on its own bus", async () => {
   const folder = temporaryFolder("private");
   const posted: string[] = [];
   const server = createServer((request, response) => {
@@ -102,6 +103,8 @@ test("what is private leaves the gateway by no way but a command on its own bus"
     // A broken payload quotes what it does not like.
     await sensor.publish("ward/b1/vitals", JSON.stringify({ pulse: NAME, name: NAME, on: 1 }));
     await sensor.drained();
+    await until("the words in the journal", () => daemon.lines.some(({ tool }) => tool === "tell"));
+    expect(await becomes(async () => (await daemon.status()).deliveries.invalid > 0, 60_000)).toBe(true);
     const status = JSON.stringify(await daemon.status());
     const ids = said(data, "decisions", "--json").match(/"id":"([0-9a-f-]{36})"/g) ?? [];
     const id = ids.at(-1)?.slice(6, -1) ?? "";

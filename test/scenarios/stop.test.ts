@@ -6,6 +6,7 @@ import { callDaemon } from "../../daemon/api/control-client.ts";
 import { childPath } from "../../daemon/children.ts";
 import { findDaemon } from "../../daemon/daemon-process.ts";
 import { latchPath, readLatch } from "../../daemon/latch-file.ts";
+import { becomes } from "../../scripts/trial/claims.ts";
 import { freePort, type RunningDaemon, startDaemon, temporaryFolder } from "../../scripts/trial/daemon.ts";
 import { SmallDisk } from "../../scripts/trial/small-disk.ts";
 import { until } from "../support/bus.ts";
@@ -52,12 +53,16 @@ function stop(data: string, more: readonly string[] = [], wrapper: readonly stri
 
 const asNobody = ["setpriv", "--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups"];
 
-async function safetyRecords(data: string, kind: string): Promise<Record<string, unknown>[]> {
-  const filter = { kinds: [kind], limit: 100, newestFirst: false };
-  const page = (await callDaemon({ dataDirectory: data, verb: "page", parameters: filter })) as {
-    rows: { body: string }[];
+/** The records of a kind, once so many are on disk: who asked for something is answered before. */
+async function safetyRecords(data: string, kind: string, count: number): Promise<Record<string, unknown>[]> {
+  const parameters = { kinds: [kind], limit: 100, newestFirst: false };
+  let rows: { body: string }[] = [];
+  const areThere = async (): Promise<boolean> => {
+    ({ rows } = (await callDaemon({ dataDirectory: data, verb: "page", parameters })) as { rows: { body: string }[] });
+    return rows.length >= count;
   };
-  return page.rows.map((row) => JSON.parse(row.body) as Record<string, unknown>);
+  expect(await becomes(areThere, 60_000), `${count} records of ${kind}`).toBe(true);
+  return rows.map((row) => JSON.parse(row.body) as Record<string, unknown>);
 }
 
 describe("holdfast stop", () => {
@@ -68,13 +73,15 @@ describe("holdfast stop", () => {
     expect(status).toBe(0);
     expect(told).toMatchObject({ stopped: true, how: "daemon", why: "smoke in hall 3" });
     expect(await daemon.status()).toMatchObject({ latched: true, latch: { why: "smoke in hall 3" }, ready: true });
+    // The stop is told when it lasts, which needs no record of it.
+    await safetyRecords(data, "latch", 1);
     await daemon.kill();
     const next = await start();
     expect(await next.status()).toMatchObject({ latched: true });
     expect(holdfast(["release", "--data", data, "--nonce", "0123456789abcdef"])).toMatchObject({ status: 1 });
     expect(holdfast(["release", "--data", data, "--nonce", String(told?.["nonce"])])).toMatchObject({ status: 0 });
     expect(await next.status()).toMatchObject({ latched: false, latch: null });
-    const records = await safetyRecords(data, "latch");
+    const records = await safetyRecords(data, "latch", 2);
     expect(records.map(({ latched, nonce }) => [latched, nonce])).toEqual([
       [true, told?.["nonce"]],
       [false, told?.["nonce"]],
@@ -90,8 +97,8 @@ describe("holdfast stop", () => {
     expect(holdfast(["release", "--data", data])).toMatchObject({ status: 1, err: expect.stringContaining("Start") });
     const next = await start();
     expect(await next.status()).toMatchObject({ latched: true, latch: { nonce: told?.["nonce"] } });
-    await until("the record", () => next.lines.some((line) => line.event === "latched"));
-    expect(await safetyRecords(data, "latch")).toMatchObject([{ latched: true, why: "smoke in hall 3" }]);
+    await until("the line", () => next.lines.some((line) => line.event === "latched"));
+    expect(await safetyRecords(data, "latch", 1)).toMatchObject([{ latched: true, why: "smoke in hall 3" }]);
   });
 
   test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
@@ -165,7 +172,7 @@ describe("holdfast stop", () => {
     expect(await daemon.status()).toMatchObject({ latched: false });
   });
 
-  test.runIf(isRoot)("works on a full disk, with the daemon up, hanging and down", { timeout: 120_000 }, async () => {
+  test.runIf(isRoot)("works on a full disk, with the daemon up, hanging and down", async () => {
     const { config } = await site();
     const disk = new SmallDisk(temporaryFolder("stop-disk"), 24);
     try {
@@ -220,12 +227,12 @@ describe.runIf(isRoot)("a user of this machine whom the file does not name", () 
     expect(release).toMatchObject({ status: 1, err: expect.stringContaining("NOT_ALLOWED") });
     expect(holdfast(["mode", "observe", "--data", data], asNobody).status).toBe(0);
     expect(holdfast(["mode", "auto", "--data", data], asNobody).status).toBe(1);
-    expect(await safetyRecords(data, "health")).toMatchObject([
+    expect(await safetyRecords(data, "health", 2)).toMatchObject([
       { what: "personRefused", detail: { by: "user:nobody", verb: "release", reason: "unknown" } },
       { what: "personRefused", detail: { by: "user:nobody", verb: "mode", reason: "unknown", mode: "auto" } },
     ]);
     expect(holdfast(["mode", "auto", "--data", data]).status).toBe(0);
-    expect((await safetyRecords(data, "mode")).map(({ to, by }) => [to, by])).toEqual([
+    expect((await safetyRecords(data, "mode", 2)).map(({ to, by }) => [to, by])).toEqual([
       ["observe", "user:nobody"],
       ["auto", "root"],
     ]);

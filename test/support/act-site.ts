@@ -116,7 +116,7 @@ export class ActSite {
 
   /** Waits for an action's last step. */
   async end(action: string): Promise<string> {
-    await until("the action's end", () => this.steps(action).some((step) => step.includes("!")), 15_000);
+    await until("the action's end", () => this.steps(action).some((step) => step.includes("!")));
     return this.steps(action).at(-1) ?? "";
   }
 

@@ -48,6 +48,7 @@ export function planOf(name: string, config: Record<string, unknown>): ToolPlan 
 /** A tool that does what the test says, and remembers what it was asked. */
 export class FakeTool implements Tool {
   isCheap = true;
+  leavesWhole = false;
   readonly calls: ToolCall[] = [];
   readonly left: ToolCall[] = [];
   answer: (call: ToolCall, signal: AbortSignal) => Promise<Sent> | Sent = () => ({ kind: "acknowledged" });

@@ -26,7 +26,7 @@ export class Inbox {
 }
 
 /** Waits until it is true; fails loudly with what was waited for. */
-export async function until(what: string, isTrue: () => boolean, limitMs = 10_000): Promise<void> {
+export async function until(what: string, isTrue: () => boolean, limitMs = 60_000): Promise<void> {
   const end = Date.now() + limitMs;
   while (!isTrue()) {
     if (Date.now() > end) throw new Error(`waited in vain: ${what}`);

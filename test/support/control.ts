@@ -13,7 +13,7 @@ export class FakeControl {
   #waiting: (() => void)[] = [];
 
   async state(): Promise<ControlState> {
-    return { generations: [], pointer: this.pointer, modes: { ...this.modes }, meta: { ...this.meta } };
+    return { generations: [], pointer: this.pointer, modes: { ...this.modes }, meta: { ...this.meta }, inbox: [] };
   }
 
   async change(change: ControlChange): Promise<ControlState> {

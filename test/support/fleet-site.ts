@@ -8,6 +8,8 @@ import { freePort, type RunningDaemon, startDaemon } from "../../scripts/trial/d
 
 const FLEET = childPath("fleet/main");
 const HOLDFAST = childPath("daemon/main");
+/** A collector that makes its embedded database has a lot to do. */
+const STARTS_WITHIN_MS = 150_000;
 
 /** A process that serves, with what it has said so far. */
 export interface Serving {
@@ -28,16 +30,15 @@ export async function serving(
   child.stdout?.on("data", (piece: Buffer) => (text += piece.toString()));
   child.stderr?.on("data", (piece: Buffer) => (text += piece.toString()));
   const isOver = (): boolean => child.exitCode !== null || child.signalCode !== null;
-  if (!(await becomes(() => text.includes(ready) || isOver(), 30_000)) || isOver())
-    throw new Error(`${command}: ${text}`);
-  return {
-    child,
-    said: () => text,
-    end: async (signal = "SIGTERM") => {
-      child.kill(signal);
-      await becomes(isOver, 15_000);
-    },
+  const end = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
+    child.kill(signal);
+    await becomes(isOver, 60_000);
   };
+  if (!(await becomes(() => text.includes(ready) || isOver(), STARTS_WITHIN_MS)) || isOver()) {
+    await end("SIGKILL");
+    throw new Error(`${command} ${args.join(" ")}: ${text}`);
+  }
+  return { child, said: () => text, end };
 }
 
 /** A fleet on this machine: a broker, a collector with an embedded database, and gateways. */

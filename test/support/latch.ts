@@ -18,6 +18,7 @@ export interface Site {
   readonly control: FakeControl;
   readonly told: LatchState[];
   readonly problems: string[];
+  readonly recorded?: () => Promise<void>;
 }
 
 export function site(): Site {
@@ -33,6 +34,7 @@ export function build(at: Site): Latch {
     clock: { wallMs: () => 1_790_000_000_000 },
     onChange: (state) => at.told.push(state),
     onProblem: (problem) => at.problems.push(problem),
+    ...(at.recorded === undefined ? {} : { recorded: at.recorded }),
   });
 }
 

@@ -9,7 +9,7 @@ export const topics = gatewayTopics("north", "plant-7");
 export const QUICK = { baseMs: 1, capMs: 4, refusedCapMs: 4, takenOverMs: 3 };
 /** The first wait of each kind shows its cap; the random number is given as a half. */
 export const CAPPED = { ...usualBackoff, baseMs: 100_000_000 };
-export const SHORT = { ...usualPatience, dialMs: 300, answerMs: 300, acknowledgementMs: 300 };
+export const SHORT = { ...usualPatience, dialMs: 1000, answerMs: 1000, acknowledgementMs: 1000 };
 
 /** A link with what became of it. */
 export interface WatchedLink {

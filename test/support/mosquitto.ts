@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe } from "vitest";
+import { freePort } from "../../scripts/trial/daemon.ts";
 
 const PATHS = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"].join(delimiter);
 const isInstalled = spawnSync("mosquitto", ["-h"], { env: { ...process.env, PATH: PATHS } }).error === undefined;
@@ -56,7 +57,7 @@ export async function startMosquitto(
     directory,
     async start() {
       child = spawn("mosquitto", ["-c", file], { stdio: "ignore", env: { ...process.env, PATH: PATHS } });
-      await untilListening(port, child);
+      await untilServing(port, child);
     },
     async stop(signal = "SIGTERM") {
       const running = child;
@@ -75,29 +76,35 @@ export async function startMosquitto(
   return broker;
 }
 
-/** A port that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
+/** MQTT 3.1.1, a clean session, no name. */
+const CONNECT = Buffer.from([0x10, 12, 0, 4, 77, 81, 84, 84, 4, 2, 0, 5, 0, 0]);
+const SERVES_WITHIN_MS = 60_000;
+const ANSWERS_WITHIN_MS = 5000;
 
-async function untilListening(port: number, child: ChildProcess): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
+/** Until it answers, be it by hanging up: the kernel connects before all listeners are there. */
+async function untilServing(port: number, child: ChildProcess): Promise<void> {
+  const end = Date.now() + SERVES_WITHIN_MS;
+  while (Date.now() < end) {
     if (child.exitCode !== null) throw new Error(`mosquitto ended with ${child.exitCode}`);
-    const isUp = await new Promise<boolean>((resolve) => {
-      const socket = connect(port, "127.0.0.1");
-      socket.once("connect", () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once("error", () => resolve(false));
-    });
-    if (isUp) return;
+    if (await answers(port)) return;
     await sleep(25);
   }
-  throw new Error("mosquitto does not listen");
+  throw new Error("mosquitto does not answer");
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, "127.0.0.1");
+  let isConnected = false;
+  const isUp = await new Promise<boolean>((resolve) => {
+    socket.once("connect", () => {
+      isConnected = true;
+      socket.write(CONNECT);
+    });
+    socket.once("data", () => resolve(true));
+    socket.on("error", () => undefined);
+    socket.setTimeout(ANSWERS_WITHIN_MS, () => resolve(false));
+    socket.once("close", () => resolve(isConnected));
+  });
+  socket.destroy();
+  return isUp;
 }

@@ -77,14 +77,12 @@ describe("what the link does next", () => {
       seed = (seed * 48_271) % 2_147_483_647;
       return seed / 2_147_483_647;
     };
-    const both = [
-      { memory: noMemory as LinkMemory, upAtMs: undefined as number | undefined, nextAtMs: 0 },
-      { memory: noMemory as LinkMemory, upAtMs: undefined as number | undefined, nextAtMs: 5000 },
-    ] as const;
+    const first = { memory: noMemory as LinkMemory, upAtMs: undefined as number | undefined, nextAtMs: 0 };
+    const second = { memory: noMemory as LinkMemory, upAtMs: undefined as number | undefined, nextAtMs: 5000 };
     let connects = 0;
     for (;;) {
-      const one = both[0].nextAtMs <= both[1].nextAtMs ? both[0] : both[1];
-      const other = one === both[0] ? both[1] : both[0];
+      const one = first.nextAtMs <= second.nextAtMs ? first : second;
+      const other = one === first ? second : first;
       const nowMs = one.nextAtMs;
       if (nowMs > 86_400_000) break;
       connects += 1;

@@ -9,6 +9,7 @@ export class FakeTime {
   readonly #library: string;
   readonly #file: string;
   #days = 0;
+  #seconds = 0;
 
   private constructor(library: string, file: string) {
     this.#library = library;
@@ -36,11 +37,17 @@ export class FakeTime {
   /** Jumps to another day: forward when it is today, back otherwise, or further. */
   jump(byDays: 1 | -1): void {
     this.#days = Math.max(-1, Math.min(1, this.#days + byDays));
+    this.off(this.#days * DAY_SECONDS);
+  }
+
+  /** So many seconds from the true time; within a second where a daemon runs. */
+  off(seconds: number): void {
+    this.#seconds = seconds;
     this.#write();
   }
 
   #write(): void {
-    const seconds = this.#days * DAY_SECONDS;
+    const seconds = this.#seconds;
     writeFileSync(`${this.#file}.new`, `${seconds < 0 ? "-" : "+"}${Math.abs(seconds)}\n`);
     renameSync(`${this.#file}.new`, this.#file);
   }

@@ -18,7 +18,7 @@ export const FAR = "192.0.2.2";
 export function ownNetwork(): readonly string[] | undefined {
   const ways = [
     ["unshare", "--net"],
-    ["unshare", "--user", "--map-root-user", "--net"],
+    ["unshare", "--user", "--map-current-user", "--keep-caps", "--net"],
   ];
   return ways.find(
     ([command = "", ...args]) => spawnSync(command, [...args, "ip", "link", "set", "lo", "up"]).status === 0,
@@ -41,7 +41,8 @@ export class Cable {
   }
 
   static async lay(): Promise<Cable> {
-    const holder = spawn("unshare", ["--net", "sleep", "infinity"], { stdio: "ignore" });
+    // Ends with its input, so with this process, however that ends.
+    const holder = spawn("unshare", ["--net", "cat"], { stdio: ["pipe", "ignore", "ignore"] });
     const cable = new Cable(holder);
     const own = readlinkSync("/proc/self/ns/net");
     const isApart = (): boolean => readlinkSync(`/proc/${holder.pid}/ns/net`) !== own;

@@ -1,7 +1,7 @@
 import type { Claims } from "../claims.ts";
 import { once } from "./compare.ts";
-import { extentsIn } from "./extents.ts";
 import type { GatewaySite } from "./gateway-site.ts";
+import { readLogFile } from "./log-file.ts";
 import { balanceOf } from "./oracle.ts";
 import type { OwnFleet } from "./own-fleet.ts";
 
@@ -9,7 +9,7 @@ import type { OwnFleet } from "./own-fleet.ts";
 export async function judgeFleet(site: GatewaySite, fleet: OwnFleet, prefix: string, claims: Claims): Promise<void> {
   const database = await fleet.database();
   try {
-    const balance = await balanceOf(database, "plant-7", extentsIn(site.data), []);
+    const balance = await balanceOf(database, "plant-7", { now: readLogFile(site.data), replaced: [], clones: [] });
     for (const what of ["lost", "forgotten", "changed", "invented"] as const)
       claims.holds(
         balance[what].length === 0,
@@ -17,6 +17,7 @@ export async function judgeFleet(site: GatewaySite, fleet: OwnFleet, prefix: str
       );
     const { committed, stored, dropped } = balance;
     claims.figure(`${prefix}records committed, stored at the fleet, dropped`, [committed, stored, dropped].join(", "));
+    claims.holds(dropped === 0, `${prefix}the gateway dropped ${dropped} records`);
     const [rows] = await database.query<{ rows: number; hashes: number }>(
       "SELECT count(*)::int AS rows, count(DISTINCT hash)::int AS hashes FROM record",
     );

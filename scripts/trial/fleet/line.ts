@@ -14,6 +14,7 @@ export class Line {
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #server: Server | undefined;
   #trouble: Trouble = { kind: "well" };
+  #awayUntilMs = 0;
   /** The broker's port; may be given later. */
   to: number;
   port = 0;
@@ -37,6 +38,12 @@ export class Line {
       for (const pair of this.#pairs) for (const end of pair) end.destroy();
   }
 
+  /** Nothing gets through for so long, whatever else becomes of the line meanwhile. */
+  away(forMs: number): void {
+    this.#awayUntilMs = performance.now() + forMs;
+    for (const pair of this.#pairs) for (const end of pair) end.destroy();
+  }
+
   async stop(): Promise<void> {
     this.be({ kind: "cut" });
     await new Promise<void>((resolve) =>
@@ -45,7 +52,7 @@ export class Line {
   }
 
   #accept(near: Socket): void {
-    if (this.#trouble.kind === "refused") {
+    if (this.#trouble.kind === "refused" || performance.now() < this.#awayUntilMs) {
       near.destroy();
       return;
     }

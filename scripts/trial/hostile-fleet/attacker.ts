@@ -1,18 +1,22 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { childPath } from "../../../daemon/children.ts";
 
-/** What was sent, by its kind, and how much was not since the broker took no more. */
+/** beside: the same messages to a gateway that is none, so that the machine has as much to do. */
+export type Order = "attack" | "beside" | "rest";
+
+/** What was sent to the gateway, by its kind. */
 export interface Sent {
   readonly sent: Readonly<Record<string, number>>;
-  readonly heldBack: number;
 }
 
 /** The process that attacks. */
 export class Attacker {
   readonly #child: ChildProcess;
+  readonly #sink: ChildProcess;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, sink: ChildProcess) {
     this.#child = child;
+    this.#sink = sink;
   }
 
   static async open(folder: string, port: number, rates: { small: number; large: number }): Promise<Attacker> {
@@ -20,13 +24,14 @@ export class Attacker {
     const child = fork(childPath("scripts/trial/hostile-fleet/attacker-main"), places);
     // What can not be said to it any more is told by its end.
     child.on("error", () => undefined);
-    const attacker = new Attacker(child);
+    const sink = fork(childPath("scripts/trial/hostile-fleet/sink-main"), places.slice(0, 2));
+    const attacker = new Attacker(child, sink);
     await attacker.#told();
     return attacker;
   }
 
-  attack(): void {
-    this.#child.send("attack");
+  begin(order: "attack" | "beside"): void {
+    this.#child.send(order);
   }
 
   /** What was sent since the beginning. */
@@ -37,7 +42,7 @@ export class Attacker {
   }
 
   close(): void {
-    if (this.#child.connected) this.#child.disconnect();
+    for (const one of [this.#child, this.#sink]) if (one.connected) one.disconnect();
   }
 
   #told(): Promise<Sent> {

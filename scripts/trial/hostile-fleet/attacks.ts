@@ -50,6 +50,12 @@ const never: readonly object[] = [
   { ranges: [[-10, -1]] },
   { ranges: [[1, Number.MAX_SAFE_INTEGER]] },
   { ranges: Array.from({ length: 256 }, (_, at) => [1e9 + at * 3, 1e9 + at * 3 + 1]) },
+  {
+    ranges: [
+      [1, 9_000_000],
+      [1, 2],
+    ],
+  },
   { ranges: Array.from({ length: 5000 }, () => [1, 2]) },
   { stream: 99 },
   { stream: -1 },

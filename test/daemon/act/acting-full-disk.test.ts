@@ -37,7 +37,7 @@ class FakeLog implements ActLog {
     return 1;
   }
   async restoreActions(): Promise<RestoredActions> {
-    return { open: [], limits: {}, known: [], ...this.restored };
+    return { open: [], limits: {}, known: [], wentBack: undefined, ...this.restored };
   }
   epoch(): EpochInfo {
     return { reason: "crash" } as EpochInfo;
@@ -93,6 +93,7 @@ function benchOf(directory: string, log = new FakeLog(), reserve = new Reserve(d
     key: "p1",
     context,
     trace: undefined,
+    private: [],
     nowMs: 0,
   };
   const proposed: Proposed = { rule: "hot", index: 0, tool: "stop", arguments: { pump: "p1" }, private: [] };
@@ -106,7 +107,8 @@ function benchOf(directory: string, log = new FakeLog(), reserve = new Reserve(d
   return { acting, log, tool, propose };
 }
 
-const soon = async (isTrue: () => boolean): Promise<void> => await vi.waitFor(() => expect(isTrue()).toBe(true));
+const soon = async (isTrue: () => boolean): Promise<void> =>
+  await vi.waitFor(() => expect(isTrue()).toBe(true), 60_000);
 
 const benches: Bench[] = [];
 const started = async (...given: Parameters<typeof benchOf>): Promise<Bench> => {

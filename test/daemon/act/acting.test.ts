@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Mode } from "../../../config/gateway.ts";
 import { Acting } from "../../../daemon/act/acting.ts";
 import { actionLine } from "../../../daemon/act/action-line.ts";
@@ -97,7 +97,7 @@ function decide({ acting, store }: Gateway, tool: string): string {
 }
 
 async function lineIs(gateway: Gateway, state: string): Promise<ReturnType<typeof actionLine>> {
-  for (let look = 0; look < 400; look++) {
+  for (const end = Date.now() + 60_000; Date.now() < end; ) {
     await gateway.store.flush();
     const [newest] = inside(gateway.directory, (db) => actionPage(db as never, { limit: 1, newestFirst: true }));
     if (newest !== undefined && actionLine(newest).state === state) return actionLine(newest);
@@ -162,8 +162,7 @@ describe("acting on a real log", () => {
     const safe = await openGateway(stop({ safeDirection: true }));
     safe.store.pretendFull(true);
     decide(safe, "stop");
-    for (let look = 0; look < 200 && safe.tool.left.length === 0; look++)
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    await vi.waitFor(() => expect(safe.tool.left).toHaveLength(1), 60_000);
     expect(safe.tool.left).toHaveLength(1);
     safe.store.pretendFull(false);
     await lineIs(safe, "acknowledged");

@@ -115,11 +115,12 @@ it("keeps to the broker's receive maximum, and asks each gate when its turn has 
     return !isStopped;
   };
   const sent = Array.from({ length: 10 }, (_, at) => bus.publish(command("plant/1/set", String(at)), gate, never));
-  await until("the first", () => broker.published.length === 3);
+  // At the very moment at which the first is answered: three have left, and three more may be in the same turn.
   await sent[0];
   isStopped = true;
   const kinds = (await Promise.all(sent)).map((one) => one.kind);
   expect(most).toBeLessThanOrEqual(3);
+  expect(broker.published.length).toBeGreaterThanOrEqual(3);
   expect(kinds.filter((kind) => kind === "acknowledged").length).toBe(broker.published.length);
   expect(kinds.at(-1)).toBe("failed");
 });

@@ -9,8 +9,8 @@ import type { Subscription } from "../../../daemon/bus/bus.ts";
 import { EmbeddedBus } from "../../../daemon/bus/embedded.ts";
 import { namedFiles } from "../../../daemon/bus/named-files.ts";
 import { systemClock } from "../../../daemon/clock.ts";
+import { freePort } from "../../../scripts/trial/daemon.ts";
 import { Inbox, recordingLog, sensor, until } from "../../support/bus.ts";
-import { freePort } from "../../support/mosquitto.ts";
 
 const all: Subscription = { filter: "plant/#", qos: 1, retained: false };
 const directory = mkdtempSync(join(tmpdir(), "bus-"));

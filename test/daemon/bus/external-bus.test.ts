@@ -87,7 +87,7 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     expect(second.inbox.texts).toEqual(["b", "c", "d"]);
     expect(second.inbox.messages.every((message) => message.duplicate)).toBe(true);
     await client.endAsync(true);
-  }, 20_000);
+  });
 
   it("reads no more while too many are unacknowledged, loses none, and stays alive meanwhile", async () => {
     const { bus, inbox } = await started({ maxUnacknowledged: 10, keepaliveSeconds: 5 }, false);
@@ -103,7 +103,7 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     await until("the rest", () => inbox.messages.length === 500);
     expect(inbox.texts).toEqual(sent);
     await client.endAsync(true);
-  }, 30_000);
+  });
 
   it("stands still while paused and goes on where it stood", async () => {
     const { bus, inbox } = await started();
@@ -134,7 +134,7 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     await client.publishAsync("plant/1", "again", { qos: 1 });
     await until("the message", () => inbox.messages.length === 1);
     await client.endAsync(true);
-  }, 20_000);
+  });
 
   it("leaves out messages that the broker had stored, unless they are wanted, and not twice", async () => {
     const client = await sensor(broker.url);
@@ -226,7 +226,7 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     inbox.releaseAll();
     await until("the acknowledgements", () => bus.status().heldAcknowledgements === 0);
     await client.endAsync(true);
-  }, 20_000);
+  });
 
   it("says that the password is wrong and uses the corrected one without a restart", async () => {
     const users = join(directory, "users");
@@ -248,5 +248,5 @@ describeWithMosquitto("the LAN bus as a client of mosquitto", () => {
     await until("the message", () => inbox.messages.length === 1);
     await client.endAsync(true);
     await guarded.remove();
-  }, 20_000);
+  });
 });

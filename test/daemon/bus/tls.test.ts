@@ -30,7 +30,7 @@ describeWithMosquitto("the LAN bus over TLS", () => {
     const files = [`cafile ${at("plant-ca.pem")}`, `certfile ${at("broker.pem")}`, `keyfile ${at("broker.key")}`];
     broker = await startMosquitto([...files, "require_certificate true", "use_identity_as_username true"]);
     url = `mqtts://127.0.0.1:${broker.port}`;
-  }, 30_000);
+  });
 
   afterEach(async () => {
     await bus?.stop();

@@ -96,7 +96,7 @@ const points = [
   "close.after",
 ];
 
-test("dies at each durable act in turn, and loses nothing that it had acknowledged", { timeout: 180_000 }, async () => {
+test("dies at each durable act in turn, and loses nothing that it had acknowledged", { timeout: 400_000 }, async () => {
   const directory = temporaryDirectory();
   const acknowledged: string[] = [];
   for (const point of points) {
@@ -108,7 +108,7 @@ test("dies at each durable act in turn, and loses nothing that it had acknowledg
   rmSync(directory, { recursive: true });
 });
 
-test("killed at any moment, loses nothing that it had acknowledged", { timeout: 120_000 }, async () => {
+test("killed at any moment, loses nothing that it had acknowledged", async () => {
   const directory = temporaryDirectory();
   const acknowledged: string[] = [];
   for (let round = 0; round < 12; round++) {

@@ -29,7 +29,7 @@ test("calls back in the order in which things were put in", async () => {
 });
 
 test("a sender that waits for what is on its way does not hurry what comes after it", async () => {
-  const { store } = await openTestStore(undefined, { commitDelayMs: 1000 });
+  const { store } = await openTestStore(undefined, { commitDelayMs: 60_000 });
   put(store, 1);
   const first = store.flush();
   await new Promise((resolve) => setImmediate(resolve));

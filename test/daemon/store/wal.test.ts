@@ -12,16 +12,14 @@ async function write(store: Awaited<ReturnType<typeof openTestStore>>["store"], 
   }
 }
 
-test("the write-ahead log stays small under load", { timeout: 60_000 }, async () => {
+test("the write-ahead log stays small under load", async () => {
   const { store } = await openTestStore(undefined, { maxBytes: 256 * 1024 * 1024 });
   await write(store, 30_000);
   const { largestWalBytes } = await store.figures();
   expect(largestWalBytes).toBeLessThan(8_000_000);
 });
 
-test("commits that change many pages write over the log's file, and do not let it grow anew", {
-  timeout: 60_000,
-}, async () => {
+test("commits that change many pages write over the log's file, and do not let it grow anew", async () => {
   const { store } = await openTestStore(undefined, { maxBytes: 256 * 1024 * 1024 });
   const state = "s".repeat(400);
   for (let at = 0; at < 800; at++) {
@@ -33,7 +31,7 @@ test("commits that change many pages write over the log's file, and do not let i
   expect(store.size().walBytes).toBeLessThan(4_400_000);
 });
 
-test("readers that read in pages do not make it grow", { timeout: 60_000 }, async () => {
+test("readers that read in pages do not make it grow", async () => {
   const { store, directory } = await openTestStore(undefined, { maxBytes: 256 * 1024 * 1024 });
   const reader = new Sqlite(join(directory, "records.db"), { readonly: true });
   const page = reader.prepare("SELECT * FROM record WHERE n > ? ORDER BY n LIMIT 500");
@@ -45,7 +43,7 @@ test("readers that read in pages do not make it grow", { timeout: 60_000 }, asyn
   expect((await store.figures()).largestWalBytes).toBeLessThan(10_000_000);
 });
 
-test("one that holds the log open is told of, and the WAL shrinks when it ends", { timeout: 60_000 }, async () => {
+test("one that holds the log open is told of, and the WAL shrinks when it ends", async () => {
   const { store, directory, notes } = await openTestStore(undefined, { maxBytes: 512 * 1024 * 1024 });
   await write(store, 500);
   const reader = new Sqlite(join(directory, "records.db"), { readonly: true });

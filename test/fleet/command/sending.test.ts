@@ -1,10 +1,11 @@
 import { connectAsync, type MqttClient } from "mqtt";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Sending, sendCommand } from "../../../fleet/command/sending.ts";
+import { freePort } from "../../../scripts/trial/daemon.ts";
 import { gatewayTopics } from "../../../sync/topics.ts";
 import { type AnsweringBroker, answeringBroker } from "../../support/answering-broker.ts";
 import { until } from "../../support/bus.ts";
-import { describeWithMosquitto, freePort, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
+import { describeWithMosquitto, type Mosquitto, startMosquitto } from "../../support/mosquitto.ts";
 
 const ID = "01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5e";
 const OTHER = "01993a0e-5b1c-7a54-9d5e-0f3c2b1a4d5f";
