@@ -50,7 +50,7 @@ function service(debian: string, to: string): void {
 }
 
 /** What a fresh gateway runs: it watches its own machine, and decides without acting. Made from the example, so it loads. */
-function firstConfiguration(root: string): string {
+export function firstConfiguration(root: string): string {
   let text = readFileSync(join(root, "config/examples/this-machine/holdfast.yaml"), "utf8");
   const swap = (from: RegExp, into: string): void => {
     if (!from.test(text)) throw new Error(`the example has no ${String(from)} any more`);

@@ -25,9 +25,7 @@ test("the environment's data directory counts for a broken file too", () => {
   expect(likelyDataDirectory(join(folder, "gone.yaml"), {})).toBe(join(folder, ".holdfast"));
 });
 
-test("a service's own folder counts where a broken file tells nothing, and only there", () => {
-  const service = { STATE_DIRECTORY: "/var/lib/holdfast:/var/lib/more" };
-  expect(directoryIn("{{{", service)).toBe("/var/lib/holdfast");
-  expect(directoryIn("store:\n  directory: /srv/y\nbus: [", service)).toBe("/srv/y");
-  expect(directoryIn("{{{", { STATE_DIRECTORY: "" })).toBe(join(folder, ".holdfast"));
+test("a broken file of the package that tells nothing keeps its data where the package does", () => {
+  expect(likelyDataDirectory("/etc/holdfast/holdfast.yaml", {})).toBe("/var/lib/holdfast");
+  expect(likelyDataDirectory("/etc/holdfast/other/holdfast.yaml", {})).toBe("/etc/holdfast/other/.holdfast");
 });

@@ -3,7 +3,7 @@ import type { Machine } from "./machine.ts";
 import { isActive, ready, status, UNIT } from "./steps.ts";
 
 const DATA = "/var/lib/holdfast";
-const ASIDE = "/run/small-disk";
+const ASIDE = "/var/lib/holdfast-aside";
 /** Besides what is there already. */
 const MEGABYTES = 64;
 const FULL_MS = 15_000;
@@ -14,8 +14,8 @@ export async function fullDisk(machine: Machine, claims: Claims): Promise<void> 
   machine.run(
     "sh",
     "-c",
-    `set -e; mkdir -p ${ASIDE}; mount -t tmpfs -o size=$((${MEGABYTES} + $(du -sm ${DATA} | cut -f1)))M,mode=0750 small ${ASIDE}; chown holdfast: ${ASIDE}
-     cp -a ${DATA}/. ${ASIDE}; mount --move ${ASIDE} ${DATA}`,
+    `set -e; cp -a ${DATA} ${ASIDE}; size=$((${MEGABYTES} + $(du -sm ${DATA} | cut -f1)))
+     mount -t tmpfs -o size=\${size}M,mode=0750 small ${DATA}; chown holdfast: ${DATA}; cp -a ${ASIDE}/. ${DATA}; rm -r ${ASIDE}`,
   );
   machine.run("systemctl", "start", UNIT);
   await ready(machine, claims, "on a small disk");
@@ -32,7 +32,7 @@ export async function fullDisk(machine: Machine, claims: Claims): Promise<void> 
   machine.run(
     "sh",
     "-c",
-    `set -e; mkdir -p ${ASIDE}; mount --move ${DATA} ${ASIDE}; rm -rf ${DATA}/*; cp -a ${ASIDE}/. ${DATA}; umount ${ASIDE}`,
+    `set -e; cp -a ${DATA} ${ASIDE}; umount ${DATA}; rm -rf ${DATA}/*; cp -a ${ASIDE}/. ${DATA}; rm -r ${ASIDE}`,
   );
   machine.run("systemctl", "start", UNIT);
   await ready(machine, claims, "on its own disk again");
