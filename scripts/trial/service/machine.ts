@@ -34,6 +34,8 @@ export function debianRoot(cache: string): string {
 
 export interface Said {
   readonly code: number;
+  readonly out: string;
+  /** With what went to its standard error. */
   readonly text: string;
 }
 
@@ -101,7 +103,7 @@ export class Machine {
       ...command,
     ];
     const { status, stdout, stderr } = spawnSync("nsenter", args, { encoding: "utf8", timeout: COMMAND_MS });
-    return { code: status ?? -1, text: `${stdout}${stderr}` };
+    return { code: status ?? -1, out: stdout, text: `${stdout}${stderr}` };
   }
 
   /** As `try`. Throws when it fails. */

@@ -27,8 +27,8 @@ interface Shown {
 }
 
 export function status(machine: Machine): Shown | undefined {
-  const { code, text } = machine.try("holdfast", "status", "--json");
-  return code === 0 ? (JSON.parse(text) as Shown) : undefined;
+  const { code, out } = machine.try("holdfast", "status", "--json");
+  return code === 0 ? (JSON.parse(out) as Shown) : undefined;
 }
 
 /** The package goes on as a technician puts it on; how long until it is ready and until it has decided. */
