@@ -83,8 +83,8 @@ export class Outgoing {
   acknowledged({ epoch, stream, contiguous, ranges }: Position): boolean {
     const lane = this.#lanes.get(`${epoch}/${stream}`);
     if (lane === undefined) return false;
-    const last = ranges.at(-1)?.[1] ?? 0;
-    if (contiguous > lane.hi || last > lane.hi) return false;
+    // Each of them: nobody has to keep them in order.
+    if (contiguous > lane.hi || ranges.some(([, to]) => to > lane.hi)) return false;
     this.#store(lane, contiguous, ranges);
     return true;
   }

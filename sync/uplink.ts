@@ -202,6 +202,8 @@ export class Uplink {
   }
 
   #welcomed(welcome: Welcome): void {
+    // One that nobody waits for is said again or forged, and would change the time and the log each time.
+    if (this.#condition !== "greeting" && this.#condition !== "probing") return;
     const { clock, heardTime, line } = this.#deps;
     heardTime(welcome.now, this.#greeting.sinceMs(clock.bootMs()) / 2);
     const lows = new Map(this.#outgoing.spans().map((span) => [`${span.epoch}/${span.stream}`, span.lo]));
@@ -211,7 +213,7 @@ export class Uplink {
     }
     line.proven();
     this.#late = 0;
-    if (this.#condition !== "down") this.#condition = "sending";
+    this.#condition = "sending";
   }
 
   #acknowledged(ack: Acknowledgement): void {

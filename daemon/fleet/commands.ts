@@ -1,4 +1,5 @@
 import { type KeyObject, verify } from "node:crypto";
+import { Allowance } from "../../sync/allowance.ts";
 import { type Command, commandVerbs, readCommand, untimely } from "../../sync/command.ts";
 import { SyncError } from "../../sync/errors.ts";
 import type { FleetKeys } from "../../sync/fleet-keys.ts";
@@ -15,6 +16,7 @@ interface Deps {
   readonly keys: FleetKeys;
   /** The fleet's clock as far as it is known, else this machine's. */
   readonly nowMs: () => number;
+  readonly bootMs: () => number;
   /** What the person may ask, as if they asked it here. */
   readonly verbsFor: (person: Person) => Readonly<Record<string, Verb>>;
   /** Writes down what came of it. */
@@ -35,20 +37,24 @@ export interface CommandResult {
 
 /** Known ids; more are forgotten, the oldest first, and by then have expired. */
 const MOST_KNOWN = 1000;
-/** Refusals of what nobody signed are only counted beyond so many. */
-const MOST_REFUSALS_TOLD = 100;
+/** So many refusals are told at once and then one a minute, with how many there were: a command that is said again and again fills no log. */
+const MOST_TOLD = 20;
+const TOLD_EACH_MS = 60_000;
 
 /**
  * Does what the fleet asks, once: a command is signed, for this gateway, in time, no copy that a broker kept, and of an id
  * that was never seen. Whoever signed it may do what they may do here: the fleet itself may only stop, tighten and ask for
  * more in the log; a person who signed may loosen where they may here, but never release. Each is a record, also those
- * that are refused.
+ * that are refused, as long as they are few.
  */
 export class Commands {
   readonly #deps: Deps;
   readonly #options: Options;
   #known = new Set<string>();
   #refusals = 0;
+  /** Apart, so that a stranger's noise hides nothing of what somebody signed. */
+  readonly #signed = new Allowance(MOST_TOLD, TOLD_EACH_MS);
+  readonly #unsigned = new Allowance(MOST_TOLD, TOLD_EACH_MS);
   #turn: Promise<void> = Promise.resolve();
 
   constructor(deps: Deps, options: Options) {
@@ -131,8 +137,8 @@ export class Commands {
 
   #refused(command: Command | undefined, reason: string, code: string): void {
     this.#refusals += 1;
+    if (!(command === undefined ? this.#unsigned : this.#signed).take(this.#deps.bootMs())) return;
     if (command !== undefined) this.#deps.report({ id: command.id, state: "refused", reason });
-    if (command === undefined && this.#refusals > MOST_REFUSALS_TOLD && this.#refusals % MOST_REFUSALS_TOLD > 0) return;
     const what = command === undefined ? {} : shown(command);
     this.#deps.record("command refused", { ...what, code, reason, refused: this.#refusals });
   }

@@ -33,7 +33,7 @@ export interface Exported {
  * carried to `holdfast-fleet import`; done again, or sent meanwhile, nothing comes twice.
  */
 export function exportBatches(database: ReadDatabase, options: Options): Exported {
-  const waiting = waitingIn(database);
+  const waiting = waitingIn(database).filter(({ lo, hi }) => lo <= hi);
   const total = waiting.reduce((sum, { lo, hi }) => sum + hi - lo + 1, 0);
   const session = randomBytes(8).toString("hex");
   const done = { files: 0, records: 0, bytes: 0, tooLarge: 0 };

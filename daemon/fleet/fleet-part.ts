@@ -168,7 +168,7 @@ export class FleetPart {
     const { name: fleet } = this.#config;
     return new Commands(
       {
-        ...{ control: store.control, people, keys: this.#keys, nowMs, verbsFor, record },
+        ...{ control: store.control, people, keys: this.#keys, nowMs, bootMs: () => clock.bootMs(), verbsFor, record },
         report: (result) => {
           const payload = JSON.stringify({ v: 1, kind: "commandResult", ...result, at: Math.floor(nowMs()) });
           // Best effort: the record goes up with the log in any case.

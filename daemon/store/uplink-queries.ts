@@ -17,7 +17,10 @@ interface AcknowledgedRow {
   readonly ranges: string;
 }
 
-/** What of each start and stream the fleet does not have, the oldest start first. */
+/**
+ * What of each start and stream the fleet does not have, the oldest start first. Those of which it has all are told too
+ * (`lo` is beyond `hi`): a fleet that came back from a backup asks for what it had.
+ */
 export function waitingIn(database: ReadDatabase): Waiting[] {
   const last = database.prepare("SELECT max(seq) FROM record WHERE epoch = ? AND stream = ?").pluck();
   const known = database.prepare("SELECT contiguous, ranges FROM acknowledged WHERE epoch = ? AND stream = ?");
@@ -28,7 +31,6 @@ export function waitingIn(database: ReadDatabase): Waiting[] {
       if (hi === null) continue;
       const row = known.get(ordinal, stream) as AcknowledgedRow | undefined;
       const contiguous = Math.max(row?.contiguous ?? 0, droppedHead(database, ordinal, stream).seq);
-      if (contiguous >= hi) continue;
       const ranges = JSON.parse(row?.ranges ?? "[]") as SeqRange[];
       waiting.push({ epoch: id, ordinal, stream, lo: contiguous + 1, hi, contiguous, ranges });
     }
@@ -139,7 +141,7 @@ export interface OutboxStream {
 }
 
 export function outboxIn(database: ReadDatabase): OutboxStream[] {
-  const waiting = waitingIn(database);
+  const waiting = waitingIn(database).filter(({ lo, hi }) => lo <= hi);
   const at = database.prepare(
     "SELECT wallMs FROM record WHERE epoch = ? AND stream = ? AND seq >= ? ORDER BY seq LIMIT 1",
   );

@@ -93,6 +93,8 @@ export class Fleet {
   sessions = 0;
   isThere = true;
   order: string[] = [];
+  /** The times that the uplink took from it. */
+  told: number[] = [];
 
   constructor(trouble: Trouble, random: () => number) {
     this.#trouble = trouble;
@@ -188,7 +190,7 @@ export function together(
         lifeMs: bootMs,
         read: () => ({ bootId: "b", bootMs: bootMs(), wallMs: bootMs(), trust: "synced" }),
       },
-      heardTime: () => {},
+      heardTime: (nowMs) => void fleet.told.push(nowMs),
     },
     { fleet: "north", gateway: "plant-7", software: "0", ackMode: "collector", budget: {}, ...more },
   );

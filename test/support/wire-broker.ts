@@ -32,6 +32,8 @@ export interface WireBroker {
   readonly mostUnderWay: () => number;
   /** To every open connection. False: a connection's buffer is full. */
   send(packet: Packet): boolean;
+  /** What of that no kernel has taken yet. */
+  unsentBytes(): number;
   close(): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export async function wireBroker(
   return {
     ...{ url: `mqtt://127.0.0.1:${address.port}`, port: address.port, packets },
     ...{ connects: () => connects, open: () => sockets.size, mostUnderWay: () => most },
+    unsentBytes: () => [...sockets].reduce((sum, socket) => sum + socket.writableLength, 0),
     send: (packet) => [...sockets].every((socket) => socket.write(mqttPacket.generate(packet, VERSION))),
     close: () => {
       for (const socket of sockets) socket.destroy();

@@ -63,6 +63,27 @@ describe("the link", () => {
     expect(await becomes(() => server.open() === 0, 60_000)).toBe(true);
   });
 
+  test("gives others their turn while a flood comes in, and loses none of it", async () => {
+    const server = await broker(well);
+    const made = watchedLink([server.url]);
+    open.push(() => made.link.stop());
+    const [turns, heardAt] = [{ count: 0 }, [] as number[]];
+    made.link.onMessage = () => void heardAt.push(turns.count);
+    await made.link.start();
+    expect(await isUp(made)).toBe(true);
+    const count = (): void => {
+      turns.count += 1;
+      if (heardAt.length < 400) setImmediate(count);
+    };
+    setImmediate(count);
+    for (let n = 0; n < 400; n++)
+      server.send({ cmd: "publish", topic: topics.acknowledgement, payload: "{}", qos: 0, dup: false, retain: false });
+    expect(await becomes(() => heardAt.length === 400, 60_000)).toBe(true);
+    const inOneTurn = Math.max(...[...new Set(heardAt)].map((turn) => heardAt.filter((at) => at === turn).length));
+    expect(inOneTurn).toBeLessThanOrEqual(60);
+    expect(new Set(heardAt).size).toBeGreaterThan(100);
+  });
+
   test("fails what is under way when it stops or goes down, and takes nothing more", async () => {
     const server = await broker((connection) => ({ take: connection === 0 ? "halfDeaf" : "well" }));
     const made = await started([server.url]);
@@ -241,7 +262,7 @@ describe("the link", () => {
     expect(said).toEqual(["old", "new"]);
   });
 
-  test("takes no more than its share of memory of a flood, and still answers", async () => {
+  test("leaves a flood with who sends it, and takes none of it into its memory", async () => {
     const server = await broker(well);
     const made = await started([server.url]);
     expect(await isUp(made)).toBe(true);
@@ -253,16 +274,12 @@ describe("the link", () => {
       dup: false,
       retain: true,
     };
-    const before = process.memoryUsage.rss();
-    const rounds = 60;
-    for (let round = 0; round < rounds; round += 1) {
-      for (let at = 0; at < 1000; at += 1) server.send(packet);
-      await becomes(() => made.messages.length === (round + 1) * 1000, 60_000);
-    }
-    expect(made.messages).toHaveLength(rounds * 1000);
+    const sent = 40_000;
+    for (let at = 0; at < sent; at += 1) server.send(packet);
+    expect(await becomes(() => made.messages.length >= 300, 60_000)).toBe(true);
+    // What it does not read stays with who sent it, whatever the kernel holds in between.
+    expect(server.unsentBytes()).toBeGreaterThan((sent * 1000) / 2);
     expect(made.messages.every(({ isRetained }) => isRetained)).toBe(true);
-    expect(process.memoryUsage.rss() - before).toBeLessThan(60_000_000);
-    expect(await made.link.publish({ topic: topics.hello, payload: "{}", qos: 1 })).toBe(0x10);
   });
 
   test("ends a connection over which something comes that is larger than it takes", async () => {

@@ -21,7 +21,8 @@ const LONGEST_IN_MS = 90_000;
 const SETTLE_MS = 300_000;
 const SETTLED_RECORDS = 200;
 const MOST_RATIO = 1.5;
-const ALLOWANCE_MS = 5;
+/** In a short run one of a hundred is three or four, which others on the machine make late. */
+const ALLOWANCE_MS = 25;
 const PULL_KINDS: readonly Pull[] = ["far plug", "near interface"];
 
 type Options = Pick<TrialOptions, "minutes" | "rounds" | "keep" | "say">;
