@@ -122,18 +122,37 @@ function withoutNpm(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 
 /** The program that runs binaries of another architecture here, from Debian's qemu-user-static. */
 const EMULATOR: Readonly<Record<Architecture, string>> = { amd64: "qemu-x86_64-static", arm64: "qemu-aarch64-static" };
+/** The inference library asks /sys for caches, believes what this machine has, and ends where that fits no other one. */
+const WITHOUT_CACHES = 'for one in /sys/devices/system/cpu/cpu*/cache; do mount -t tmpfs none $one; done; exec "$@"';
+
+/** What a command has to be put behind to run as on a machine of that architecture. */
+function asOn(architecture: Architecture): readonly string[] {
+  if (nodeName(architecture) === process.arch) return [];
+  const libraries = `/usr/${CROSS[architecture].slice(0, -1)}`;
+  return [
+    "unshare",
+    "--map-root-user",
+    "--mount",
+    "sh",
+    "-c",
+    WITHOUT_CACHES,
+    "sh",
+    EMULATOR[architecture],
+    "-L",
+    libraries,
+  ];
+}
 
 /** Opens a database and loads the inference library with the Node of the package. Throws where that fails. */
 export function proveModules(stage: string, architecture: Architecture, nodeFolder: string): string {
   const node = join(nodeFolder, "bin/node");
-  const isOwn = nodeName(architecture) === process.arch;
   const script =
     "const D=require('better-sqlite3');const d=new D(':memory:');" +
     "const o=require('onnxruntime-node');if(typeof o.InferenceSession!=='function')throw new Error('no inference');" +
     "console.log(process.version,process.arch,'sqlite',d.prepare('select sqlite_version() v').get().v)";
-  const root = isOwn ? [] : [EMULATOR[architecture], "-L", `/usr/${CROSS[architecture].slice(0, -1)}`];
-  const [program = node, ...args] = [...root, node, "-e", script];
-  return run(program, args, { cwd: stage, env: withoutNpm(process.env) }).trim();
+  const [program = node, ...args] = [...asOn(architecture), node, "-e", script];
+  const env = { ...withoutNpm(process.env), ORT_DISABLE_TELEMETRY: "1" };
+  return run(program, args, { cwd: stage, env }).trim();
 }
 
 function prune(folder: string): void {
