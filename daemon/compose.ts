@@ -33,6 +33,9 @@ import type { Component } from "./lifecycle.ts";
 import type { Log, RootLog } from "./log.ts";
 import { type OpenedQueries, openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
+import { Heartbeat } from "./service/heartbeat.ts";
+import { notifyOf, watchdogMs } from "./service/notify.ts";
+import { serviceLine } from "./service/service-line.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
 import { type Running, statusOf } from "./status-of.ts";
@@ -57,6 +60,8 @@ export interface Composed {
   readonly parts: readonly Component[];
   readonly status: () => Status;
   readonly prepared: Prepared;
+  /** What the service manager is told; undefined: there is none. */
+  readonly heartbeat: Heartbeat | undefined;
 }
 
 /** Builds every part of the daemon, in order; nothing is started yet. The map of the program. */
@@ -105,8 +110,11 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
   const library = new Library(join(dataDirectory, "models"), bundledModels());
   const first = firstGeneration(prepared, { store, clock, log, newId, library });
+  const heartbeat = createHeartbeat(options, { store, clock, status });
   return {
+    heartbeat,
     parts: [
+      ...(heartbeat === undefined ? [] : [heartbeat]),
       ...[authority.first, store, latch, modes, first, acting, inference],
       ...[asking.queries, runtime, bus, commands, acting.recovery],
       ...[runtime.ownSources, reader, ...fleetParts, control, ready],
@@ -171,6 +179,24 @@ function createStore({ loaded, dataDirectory, log, fail, environment }: ComposeO
       ...{ ...loaded.config.gateway.store, directory: dataDirectory, writerPath },
       faults: { crashpoint: environment[CRASHPOINT] },
     },
+  );
+}
+
+function createHeartbeat(
+  { environment, log }: ComposeOptions,
+  { store, clock, status }: { store: Store; clock: Clock; status: () => Status },
+): Heartbeat | undefined {
+  const notify = notifyOf(environment);
+  if (notify === undefined) return undefined;
+  return new Heartbeat(
+    {
+      notify,
+      log,
+      nowMs: () => clock.bootMs(),
+      writer: () => store.control.state(),
+      text: () => serviceLine(status()),
+    },
+    { watchdogMs: watchdogMs(environment) },
   );
 }
 

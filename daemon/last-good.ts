@@ -31,17 +31,21 @@ export function rememberLastGood(dataDirectory: string, loaded: LoadedConfig): v
   rmSync(old, { recursive: true, force: true });
 }
 
+/** Where the package puts what it installs. */
+const PACKAGE = { configuration: "/etc/holdfast", data: "/var/lib/holdfast" };
+
 /** `store: { directory: … }` in one line, or as a block. */
 const DIRECTORY = /^store:[ \t]*(?:\{[^}\n]*?|\n(?:[ \t].*\n|\n)*?[ \t]+)directory:[ \t]*["']?([^"',}\n#]+)/m;
 
 /**
  * Where a configuration with mistakes keeps its data, as far as its text tells: it may not even be YAML, and the mistake
- * is most likely somewhere else.
+ * is most likely somewhere else. Where it tells nothing, it is where the package's own file keeps them.
  */
 export function likelyDataDirectory(file: string, environment: Environment): string {
   const text = existsSync(file) ? readFileSync(file, "utf8") : "";
   const named = environment["HOLDFAST__STORE__DIRECTORY"] ?? DIRECTORY.exec(text)?.[1]?.trim();
-  return resolve(dirname(resolve(file)), named ?? ".holdfast");
+  const folder = dirname(resolve(file));
+  return resolve(folder, named ?? (folder === PACKAGE.configuration ? PACKAGE.data : ".holdfast"));
 }
 
 /** The kept copy: its main file, and the folder that relative paths in it still mean; undefined when there is none. */

@@ -66,9 +66,20 @@ const SHAPE = {
   formatters: { level: (label: string) => ({ level: label }) },
 };
 
-/** JSON lines on stdout, written synchronously: the last line before a crash is there. */
-export function createLog(level: string, out: DestinationStream = destination({ fd: STDOUT, sync: true })): RootLog {
-  return rootLog(level, out);
+/** pino tells a stream with this mark the level of each line before it writes it. */
+const TELLS_LEVEL = Symbol.for("pino.metadata");
+
+/** Of pino's levels, those of syslog (sd-daemon(3)); the journal takes the prefix off and keeps it with the line. */
+const PRIORITIES: Readonly<Record<number, string>> = { 20: "<7>", 30: "<6>", 40: "<4>", 50: "<3>", 60: "<2>" };
+const WARNING = "<4>";
+
+/** JSON lines on stdout, written synchronously: the last line before a crash is there. In the journal with priorities. */
+export function createLog(
+  level: string,
+  environment: Environment = {},
+  out: DestinationStream = destination({ fd: STDOUT, sync: true }),
+): RootLog {
+  return rootLog(level, isJournal(STDOUT, environment) ? prioritised(out) : out);
 }
 
 /** A child of pino's has the level of its parent at its birth: here they are told of each change. They live as long as it. */
@@ -92,8 +103,14 @@ function rootLog(level: string, out: DestinationStream): RootLog {
   };
 }
 
-/** journald's priority "warning" (sd-daemon(3)): it takes it off and keeps it with the line. */
-const WARNING = "<4>";
+function prioritised(out: DestinationStream): DestinationStream {
+  const stream = {
+    [TELLS_LEVEL]: true,
+    lastLevel: 30,
+    write: (line: string): void => void out.write(`${PRIORITIES[stream.lastLevel] ?? WARNING}${line}`),
+  };
+  return stream;
+}
 
 /**
  * The same lines for the journal, each as a warning there: what reaches people by the journal can be told from the

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { loadConfig } from "../../config/load.ts";
 import { ConfigInvalid } from "../errors.ts";
+import { findLastGood, likelyDataDirectory } from "../last-good.ts";
 import type { Io } from "./io.ts";
 
 export interface Where {
@@ -18,12 +19,20 @@ export function findConfig(where: Where): string | undefined {
   return USUAL_FILES.find((path) => existsSync(path));
 }
 
-/** The data directory of a command: --data beats the configuration's `store.directory`, which beats ./.holdfast. */
+/**
+ * The data directory of a command: --data beats the configuration's `store.directory`, which beats ./.holdfast. A file
+ * with mistakes keeps nobody from asking a gateway that runs with its last good one. Throws ConfigInvalid elsewhere.
+ */
 export function dataDirectory(where: Where, io: Io): string {
   if (where.data !== undefined) return resolve(where.data);
   const file = findConfig(where);
   if (file === undefined) return resolve(".holdfast");
   const loaded = loadConfig({ file, environment: io.environment });
-  if (!loaded.ok) throw new ConfigInvalid(loaded.problems);
+  if (!loaded.ok) {
+    const likely = likelyDataDirectory(file, io.environment);
+    if (findLastGood(likely) === undefined) throw new ConfigInvalid(loaded.problems);
+    io.err(`holdfast: ${file} has mistakes (holdfast check-config lists them); this is about the data in ${likely}\n`);
+    return likely;
+  }
   return resolve(dirname(resolve(file)), loaded.config.gateway.store.directory);
 }

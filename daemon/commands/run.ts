@@ -55,6 +55,7 @@ async function runDaemon(options: Options, io: Io): Promise<number> {
   );
   try {
     await startAll(composed.parts, io.stop, log);
+    await composed.heartbeat?.ready();
   } catch (error) {
     if (!io.stop.aborted) throw error;
     log.info({ event: "stopped", signal: String(io.stop.reason) }, "holdfast stopped before it was ready");
@@ -119,7 +120,7 @@ function choose(file: string, options: Options, io: Io, problems: readonly Probl
 
 async function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error: Error) => void): Promise<Built> {
   const { level } = chosen.loaded.config.gateway.log;
-  const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level);
+  const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level, io.environment);
   const { loaded, dataDirectory, problems } = chosen;
   const composed = await compose({
     loaded,
@@ -155,6 +156,7 @@ async function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error:
 async function leave(composed: Composed, why: Error | string, log: Log): Promise<number> {
   if (why instanceof Error) log.fatal({ err: why, event: "stopping" }, "a part failed");
   else log.info({ signal: why, event: "stopping" }, "holdfast stops");
+  await composed.heartbeat?.stopping();
   await withinDeadline(stopAll(composed.parts, log), STOP_DEADLINE_MS);
   log.info({ event: "stopped", reason: why instanceof Error ? why.message : why }, "holdfast stopped");
   return why instanceof Error ? EXIT_FAILED : EXIT_DONE;

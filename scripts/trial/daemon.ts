@@ -145,12 +145,12 @@ export interface Mosquitto {
 }
 
 /** Debian's mosquitto on a free port of loopback, with sessions kept in memory. */
-export async function startMosquitto(folder: string, inFlight = 20, at?: number): Promise<Mosquitto> {
+export async function startMosquitto(folder: string, inFlight = 20, at?: number, also?: string): Promise<Mosquitto> {
   const port = at ?? (await freePort());
   const file = join(folder, "mosquitto.conf");
   writeFileSync(
     file,
-    `listener ${port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_inflight_messages ${inFlight}\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_type none\n`,
+    `listener ${port} 127.0.0.1\n${also === undefined ? "" : `listener ${port} ${also}\n`}allow_anonymous true\npersistence false\nmax_inflight_messages ${inFlight}\nmax_queued_messages 0\nset_tcp_nodelay true\nlog_type none\n`,
   );
   const child = spawn("mosquitto", ["-c", file], {
     stdio: "ignore",

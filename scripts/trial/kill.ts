@@ -11,7 +11,8 @@ import {
   temporaryFolder,
 } from "./daemon.ts";
 import { busOf, fixtureModel } from "./fixtures.ts";
-import { checkLog, TIMING } from "./kill-check.ts";
+import { checkLog } from "./kill-check.ts";
+import { pumpConfig, Readings } from "./pumps.ts";
 import { createRandom } from "./random.ts";
 import { paced, Sensor } from "./sensor.ts";
 import type { Trial, TrialOptions } from "./trial.ts";
@@ -22,9 +23,6 @@ type Victim = "daemon" | "host" | "both";
 const ROUNDS = 200;
 const SEED = 20_231;
 const PER_SECOND = 1000;
-const PUMPS = 8;
-/** A sensor with so much unacknowledged waits instead of measuring on. */
-const MOST_UNACKNOWLEDGED = 20_000;
 const SHORTEST_MS = 50;
 const LONGEST_MS = 1200;
 const WORK_WAIT_MS = 10_000;
@@ -34,9 +32,6 @@ const HOSTS_END_MS = 30_000;
 const READY_WAIT_MS = 120_000;
 const DRAIN_MS = 300_000;
 const QUIET_MS = 1500;
-/** The pump runs hot for most of each cycle: long enough for the rule to fire, or to wait for its cooldown. */
-const CYCLE_MS = 9000;
-const HOT_MS = 8000;
 
 /** Daemon, host or both are killed at random moments while messages come in; nothing acknowledged may be missing. */
 export const trial: Trial = async (options) => {
@@ -52,7 +47,7 @@ async function killOn(bus: BusKind, options: TrialOptions, claims: Claims): Prom
   const port = broker?.port ?? (await freePort());
   const config = join(folder, "holdfast.yaml");
   const data = join(folder, "data");
-  writeFileSync(config, JSON.stringify(configOf(bus, port)));
+  writeFileSync(config, JSON.stringify(pumpConfig(busOf(bus, port), fixtureModel("linear"))));
   const target = new Target(config, data, bus, claims);
   try {
     await target.ready();
@@ -77,74 +72,6 @@ async function killOn(bus: BusKind, options: TrialOptions, claims: Claims): Prom
     await broker?.stop();
     if (!options.keep) rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function configOf(bus: BusKind, port: number): object {
-  const range = { min: -1000, max: 1000 };
-  const source = {
-    kind: "mqtt",
-    topic: "pump/{pump}/reading",
-    key: "pump",
-    timestamp: { path: "ts", unit: "ms" },
-    fields: { a: range, b: range },
-  };
-  const event = { id: { path: "id" } };
-  return {
-    schemaVersion: 1,
-    bus: busOf(bus, port),
-    models: { linear: { directory: fixtureModel("linear") } },
-    agents: {
-      each: {
-        sources: [source],
-        event,
-        model: "linear",
-        rules: [{ id: "never", when: "answer.score > 1000000.0" }],
-        record: { quiet: "all" },
-      },
-      window: {
-        sources: [{ ...source, fields: { ...source.fields, hot: { min: 0, max: 1 } } }],
-        event,
-        window: { seconds: TIMING.windowSeconds, lateSeconds: TIMING.windowSeconds - 1, durability: "journal" },
-        features: { a: "mean(a)", b: "count(b)" },
-        model: "linear",
-        rules: [
-          {
-            id: "hot",
-            when: "event.fields.hot > 0.5",
-            forSeconds: TIMING.forSeconds,
-            cooldownSeconds: TIMING.cooldownSeconds,
-          },
-        ],
-        record: { quiet: "all" },
-      },
-    },
-  };
-}
-
-/** What the sensor said, and what of it was acknowledged. */
-class Readings {
-  readonly acknowledged = new Set<number>();
-  readonly #sensor: Sensor;
-  sent = 0;
-  heldBack = 0;
-  isOver = false;
-
-  constructor(sensor: Sensor) {
-    this.#sensor = sensor;
-  }
-
-  readonly send = (): void => {
-    if (this.#sensor.unacknowledged >= MOST_UNACKNOWLEDGED) {
-      this.heldBack += 1;
-      return;
-    }
-    const index = this.sent;
-    this.sent += 1;
-    const now = Date.now();
-    const hot = now % CYCLE_MS < HOT_MS ? 1 : 0;
-    const payload = `{"id":"m${index}","ts":${now},"a":${index % 10},"b":${index % 7},"hot":${hot}}`;
-    this.#sensor.publish(`pump/p${index % PUMPS}/reading`, payload, 1, () => this.acknowledged.add(index));
-  };
 }
 
 /** The daemon that is killed and started again, with all hosts it ever had. */

@@ -20,6 +20,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   "fleet-mutants": () => import("./fleet-mutants.ts"),
   fleet: () => import("./fleet.ts"),
   "hostile-gateway": () => import("./hostile-gateway.ts"),
+  service: () => import("./service.ts"),
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
 };

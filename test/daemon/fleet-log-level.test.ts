@@ -13,7 +13,7 @@ afterEach(() => void vi.useRealTimers());
 /** A daemon's log, of which a part has a child, and what somebody asks of it from afar. */
 function daemon(configured = "info") {
   const lines: { level: string; msg: string; part?: string; from?: string; to?: string; person?: string }[] = [];
-  const log = createLog(configured, { write: (line: string) => void lines.push(JSON.parse(line)) });
+  const log = createLog(configured, {}, { write: (line: string) => void lines.push(JSON.parse(line)) });
   const part = log.child({ part: "bus" });
   const told: [string, unknown][] = [];
   const logLevel = new LogLevel({

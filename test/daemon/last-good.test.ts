@@ -24,3 +24,8 @@ test("the environment's data directory counts for a broken file too", () => {
   expect(directoryIn("store: {", { HOLDFAST__STORE__DIRECTORY: "/srv/x" })).toBe("/srv/x");
   expect(likelyDataDirectory(join(folder, "gone.yaml"), {})).toBe(join(folder, ".holdfast"));
 });
+
+test("a broken file of the package that tells nothing keeps its data where the package does", () => {
+  expect(likelyDataDirectory("/etc/holdfast/holdfast.yaml", {})).toBe("/var/lib/holdfast");
+  expect(likelyDataDirectory("/etc/holdfast/other/holdfast.yaml", {})).toBe("/etc/holdfast/other/.holdfast");
+});

@@ -57,6 +57,11 @@ export class Cable {
     return cable;
   }
 
+  /** The process whose network is the far side. */
+  get holderPid(): number {
+    return this.#holder.pid ?? 0;
+  }
+
   /** What a command has to be put behind to run on the far side. */
   get farSide(): readonly string[] {
     return ["nsenter", "--target", String(this.#holder.pid), "--net"];
