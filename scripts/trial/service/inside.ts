@@ -42,8 +42,8 @@ export async function inside(options: Options): Promise<TrialResult> {
   let broker: Mosquitto | undefined;
   try {
     await machine.boot();
-    cpSync(deb, machine.path("/root/holdfast.deb"));
-    await install(machine, "/root/holdfast.deb", claims);
+    cpSync(deb, machine.path("/srv/holdfast.deb"));
+    await install(machine, "/srv/holdfast.deb", claims);
     broker = await startMosquitto(folder, 20, undefined, NEAR);
     await withSensors(machine, broker, options, claims);
   } finally {
