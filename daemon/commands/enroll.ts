@@ -10,8 +10,16 @@ import { fleetKeys } from "../../sync/fleet-keys.ts";
 import { gatewayTopics, newcomerName } from "../../sync/topics.ts";
 import { writeDurably } from "../durable-file.ts";
 import { JoinError } from "../enrol/errors.ts";
-import { IdentityFiles } from "../enrol/identity-files.ts";
-import { firstRequest, fleetSection, giveToOwner, joined, keepOwner, prepared } from "../enrol/joining.ts";
+import { type Identity, IdentityFiles } from "../enrol/identity-files.ts";
+import {
+  enrolmentName,
+  firstRequest,
+  fleetSection,
+  giveToOwner,
+  joined,
+  keepOwner,
+  prepared,
+} from "../enrol/joining.ts";
 import { EXIT_DONE, EXIT_USAGE } from "../errors.ts";
 import { dataDirectory, findConfig, type Where } from "./data.ts";
 import { problemLines } from "./failure.ts";
@@ -53,6 +61,13 @@ async function enroll(file: string | undefined, options: Options, io: Io): Promi
   const files = new IdentityFiles(data);
   const text = file === undefined ? files.noted() : readFile(file).toString("utf8");
   const enrolment = enrolmentOf(text, file);
+  // Before the enrolment is used up.
+  if (options.write === true) assertTakesSection(findConfig(options));
+  const known = joinedAlready(files, enrolment);
+  if (known !== undefined && file !== undefined && options.request === undefined) {
+    io.err("holdfast: this gateway has joined with this enrolment already\n");
+    return tell(enrolment, files, known.facts.notAfterMs, options, io);
+  }
   try {
     let answer: Uint8Array;
     if (options.certificate !== undefined) answer = readFile(options.certificate);
@@ -74,6 +89,21 @@ async function enroll(file: string | undefined, options: Options, io: Io): Promi
   } finally {
     if (existsSync(files.folder)) giveToOwner(files.folder, data);
   }
+}
+
+/** The identity that this enrolment gave; undefined: it has not, or not for long enough. */
+function joinedAlready(files: IdentityFiles, enrolment: Enrolment): Identity | undefined {
+  if (files.joinedWith() !== enrolmentName(enrolment)) return undefined;
+  const current = files.current();
+  return current !== undefined && current.facts.notAfterMs > Date.now() ? current : undefined;
+}
+
+/** Throws JOIN_CONFIG where there is no gateway's file, or none that a section could be put into. */
+function assertTakesSection(file: string | undefined): asserts file is string {
+  if (file === undefined)
+    throw new JoinError("JOIN_CONFIG", {}, { hint: "Name the gateway's file with --config, or leave out --write." });
+  if (withSection(readFile(file).toString("utf8"), "fleet", {}) === undefined)
+    throw new JoinError("JOIN_CONFIG", { file, reason: "it is no map in YAML" });
 }
 
 function enrolmentOf(text: string | undefined, file: string | undefined): Enrolment {
@@ -164,7 +194,7 @@ function tell(enrolment: Enrolment, files: IdentityFiles, notAfterMs: number, op
 
 /** Writes the section and looks whether the file still loads; else puts back what was there. Gives the copy's name. */
 function write(section: Readonly<Record<string, unknown>>, file: string | undefined, io: Io): string {
-  if (file === undefined) throw new JoinError("JOIN_CONFIG", {}, { hint: "Name the gateway's file with --config." });
+  assertTakesSection(file);
   const [source, stat] = [readFileSync(file, "utf8"), statSync(file)];
   const text = withSection(source, "fleet", section);
   if (text === undefined) throw new JoinError("JOIN_CONFIG", { file, reason: "it is no map in YAML" });

@@ -18,6 +18,7 @@ import { JoinError } from "./errors.ts";
 
 const SECRET = 0o600;
 const PUBLIC = 0o644;
+const JOINED_WITH = "joined-with";
 const NUMBER = /^[1-9]\d*$/;
 
 export interface Identity {
@@ -88,12 +89,16 @@ export class IdentityFiles {
     return existsSync(file) ? readFileSync(file, "utf8") : undefined;
   }
 
-  /** The waiting key has its certificate, and both are what is used from now on. */
-  finish(certificate: string, ca?: string): Identity {
+  /**
+   * The waiting key has its certificate, and both are what is used from now on. `enrolment`: the name of what it joined
+   * with, so that it does not ask again with something that can be used once.
+   */
+  finish(certificate: string, ca?: string, enrolment?: string): Identity {
     const key = readFileSync(join(this.#next, "gateway.key"), "utf8");
     if (!fits(key, certificate)) throw new JoinError("JOIN_ANSWER", { reason: "it is for another key" });
     if (ca !== undefined) writeDurably(this.paths.ca, ca, PUBLIC);
     writeDurably(join(this.#next, "gateway.pem"), certificate, PUBLIC);
+    if (enrolment !== undefined) writeDurably(join(this.#next, JOINED_WITH), enrolment, PUBLIC);
     crashpoint("identity.certificate.after");
     rmSync(join(this.#next, "enrolment.json"), { force: true });
     const number = String(Math.max(0, ...this.#numbers()) + 1);
@@ -101,6 +106,12 @@ export class IdentityFiles {
     crashpoint("identity.moved");
     this.#use(number);
     return read(join(this.folder, number, "gateway.pem"), join(this.folder, number, "gateway.key"));
+  }
+
+  /** What the current pair was made with; undefined: renewed since, or made in another way. */
+  joinedWith(): string | undefined {
+    const file = join(this.folder, "current", JOINED_WITH);
+    return existsSync(file) ? readFileSync(file, "utf8") : undefined;
   }
 
   /** Whether there is another pair than the current one. */

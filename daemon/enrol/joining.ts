@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { chownSync, lchownSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import { certificateFacts, spkiHash } from "../../sync/certificate-facts.ts";
@@ -60,7 +61,12 @@ export function joined(files: IdentityFiles, enrolment: Enrolment, payload: Uint
   const { fleet, gateway, ca } = enrolment;
   const keys = fleetKeys(enrolment.keys);
   const certificate = certificateIn(payload, spkiHash(files.nextKey()), { fleet, gateway, ca, keys });
-  return files.finish(certificate, ca);
+  return files.finish(certificate, ca, enrolmentName(enrolment));
+}
+
+/** Names an enrolment without telling its token: SHA-256 over it, in hex. */
+export function enrolmentName({ token }: Enrolment): string {
+  return createHash("sha256").update(token).digest("hex");
 }
 
 /** What the gateway's file has to say. Paths are as short as they can be. */

@@ -5,7 +5,7 @@ import { TOPIC_NAME } from "../../sync/topics.ts";
 import { EnrolError } from "../enrol/errors.ts";
 import { BROKER_FOLDER, writeRevocations } from "../enrol/init-fleet.ts";
 import { type EnrolWhere, enrolPlace } from "./enrol-place.ts";
-import { EXIT_DONE, type Io, type RunVerb } from "./io.ts";
+import { EXIT_DONE, EXIT_FAILED, type Io, type RunVerb } from "./io.ts";
 
 interface Options extends EnrolWhere {
   readonly crl?: string;
@@ -45,5 +45,5 @@ async function revoke(gateway: string, options: Options, io: Io): Promise<number
       "",
     ].join("\n"),
   );
-  return EXIT_DONE;
+  return few === "" ? EXIT_DONE : EXIT_FAILED;
 }

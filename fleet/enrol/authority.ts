@@ -1,10 +1,10 @@
 import { createPrivateKey } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { certificateFacts, fits, keyPem, newKey } from "../../sync/certificate-facts.ts";
 import { authorityCertificate, type Issuer } from "../../sync/certificates.ts";
 import { EnrolError } from "./errors.ts";
-import { writeOnce } from "./kept.ts";
+import { makeFolder, writeOnce } from "./kept.ts";
 
 const READ_BY_OTHERS = 0o077;
 const YEAR_MS = 365 * 86_400_000;
@@ -30,7 +30,7 @@ export async function makeAuthority(folder: string, fleet: string, nowMs: number
       { folder },
       { hint: "Its CA is what all its gateways trust: it is left alone." },
     );
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeFolder(folder, 0o700);
   const [key, name] = [newKey(), `Holdfast fleet ${fleet}`];
   const certificate = await authorityCertificate({ name, key }, nowMs, nowMs + YEARS * YEAR_MS);
   // The key last: with it the folder holds a CA.

@@ -1,7 +1,7 @@
 export const enrolErrors = {
   ENROL_AUTHORITY: "The fleet's CA can not be used.",
-  ENROL_EXISTS: "There is a fleet in this folder already.",
-  ENROL_NAME: "This can be no gateway's name.",
+  ENROL_EXISTS: "It is there already.",
+  ENROL_NAME: "This can be no name of a fleet or a gateway.",
   ENROL_BROKER: "A gateway can not go to this broker: its URL has to begin with mqtts:// or wss://.",
   ENROL_TOKEN: "The fleet gave no such token.",
   ENROL_TOKEN_USED: "The token was used before, for another key.",

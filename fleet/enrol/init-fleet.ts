@@ -1,5 +1,5 @@
 import { createPublicKey } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isIPv6 } from "node:net";
 import { join, resolve } from "node:path";
 import { keyPem, newKey } from "../../sync/certificate-facts.ts";
@@ -9,7 +9,7 @@ import { collectorKey } from "../key.ts";
 import { type Authority, makeAuthority } from "./authority.ts";
 import { mosquittoAcl, mosquittoText } from "./broker-text.ts";
 import { EnrolError } from "./errors.ts";
-import { writeWhole } from "./kept.ts";
+import { makeFolder, writeWhole } from "./kept.ts";
 import { Ledger } from "./ledger.ts";
 
 export interface InitOptions {
@@ -31,14 +31,14 @@ const PUBLIC = 0o644;
 export async function initFleet(options: InitOptions): Promise<Authority> {
   const { fleet, hosts, port, nowMs } = options;
   const directory = resolve(options.directory);
-  if (!TOPIC_NAME.test(fleet)) throw new EnrolError("ENROL_NAME", { fleet });
+  if (!TOPIC_NAME.test(fleet)) throw new EnrolError("ENROL_NAME", { fleet }, { hint: "Letters, digits, - and _." });
   const config = join(directory, "holdfast-fleet.yaml");
   if (existsSync(config)) throw new EnrolError("ENROL_EXISTS", { file: config });
-  mkdirSync(directory, { recursive: true });
+  makeFolder(directory, 0o755);
   const authority = await makeAuthority(join(directory, CA_FOLDER), fleet, nowMs);
   new Ledger(authority.folder);
   const broker = join(directory, BROKER_FOLDER);
-  mkdirSync(join(broker, "state"), { recursive: true });
+  for (const path of [broker, join(broker, "state")]) makeFolder(path, 0o755);
   // They live as long as the CA: nobody is there to renew a broker's at night.
   await keyAndCertificate(authority, { folder: broker, name: "broker", hosts, nowMs });
   await keyAndCertificate(authority, { folder: directory, name: "collector", nowMs });

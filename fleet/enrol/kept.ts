@@ -1,16 +1,36 @@
 import { randomBytes } from "node:crypto";
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   existsSync,
+  fchmodSync,
   fsyncSync,
   linkSync,
+  mkdirSync,
   openSync,
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { dirname } from "node:path";
+
+/**
+ * A folder below another one, with these rights whatever the umask says. Made by root it belongs to whom the one above
+ * belongs: `enroll` and `revoke` are run by people, and `serve` has to read and write there as its own user.
+ */
+export function makeFolder(path: string, mode: number): void {
+  if (existsSync(path)) return;
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, mode);
+  giveTo(path, statSync(dirname(path)));
+}
+
+function giveTo(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  if (process.getuid?.() === 0) chownSync(path, uid, gid);
+}
 
 /** Writes a file that stays as it is: false where there is one already. Whole or not at all, also after a power cut. */
 export function writeOnce(path: string, content: string, mode = 0o640): boolean {
@@ -28,9 +48,15 @@ export function writeOnce(path: string, content: string, mode = 0o640): boolean 
   }
 }
 
-/** Writes a file, or another content into it: after a power cut it is the old one or the new one. */
+/**
+ * Writes a file, or another content into it: after a power cut it is the old one or the new one. One that was there keeps
+ * its owner and its rights: who reads it, as the broker does, has to be able to go on.
+ */
 export function writeWhole(path: string, content: string, mode = 0o640): void {
-  renameSync(written(path, content, mode), path);
+  const before = statSync(path, { throwIfNoEntry: false });
+  const temporary = written(path, content, before === undefined ? mode : before.mode & 0o7777);
+  if (before !== undefined) giveTo(temporary, before);
+  renameSync(temporary, path);
   syncFolder(dirname(path));
 }
 
@@ -48,10 +74,13 @@ function written(path: string, content: string, mode: number): string {
   try {
     const bytes = Buffer.from(content);
     for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    // Not as the umask has it.
+    fchmodSync(file, mode);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  giveTo(temporary, statSync(dirname(path)));
   return temporary;
 }
 

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CertificateFacts, certificateFacts } from "../../sync/certificate-facts.ts";
-import { names, writeOnce } from "./kept.ts";
+import { makeFolder, names, writeOnce } from "./kept.ts";
 
 /** A token as the fleet keeps it: its hash is the file's name, and the token itself is nowhere. */
 export interface Token {
@@ -25,8 +25,7 @@ export class Ledger {
 
   constructor(folder: string) {
     this.#folder = folder;
-    for (const part of ["tokens", "used", "issued", "revoked"])
-      mkdirSync(join(folder, part), { recursive: true, mode: 0o700 });
+    for (const part of ["tokens", "used", "issued", "revoked"]) makeFolder(join(folder, part), 0o700);
   }
 
   giveToken(token: string, what: Token): void {
@@ -58,7 +57,7 @@ export class Ledger {
 
   keep(gateway: string, pem: string): Issued {
     const facts = certificateFacts(pem);
-    mkdirSync(join(this.#folder, "issued", gateway), { recursive: true, mode: 0o700 });
+    makeFolder(join(this.#folder, "issued", gateway), 0o700);
     writeOnce(join(this.#folder, "issued", gateway, `${facts.serial}.pem`), pem);
     return { ...facts, pem };
   }

@@ -101,9 +101,20 @@ describeWithMosquitto("a fleet of one's own", () => {
     expect(text).toContain("# of plant-7");
     expect(text).toContain("bytesPerSecond: 500");
     expect(text).toContain("certificate: data/fleet/gateway.pem");
-    expect(joinBy("plant-7", "../plant-7.enrolment.json").err).toContain("ENROL_TOKEN_USED");
+    // Asked for again on this gateway, by whom it may have gone wrong halfway: it is the same gateway.
+    const again = joinBy("plant-7", "../plant-7.enrolment.json", "--write");
+    expect(again).toMatchObject({ status: 0, err: expect.stringContaining("has joined with this enrolment already") });
+    expect(readFileSync(join(site.folder, "plant-7/holdfast.yaml"), "utf8")).toContain("gateway.pem");
     gatewayFolder("thief");
     expect(joinBy("thief", "../plant-7.enrolment.json").err).toContain("ENROL_TOKEN_USED");
+  });
+
+  test("looks for the gateway's file before the enrolment is used up", () => {
+    mkdirSync(join(site.folder, "no-file"));
+    ran(FLEET, ["enroll", "plant-6"]);
+    expect(joinBy("no-file", "../plant-6.enrolment.json", "--write").err).toContain("JOIN_CONFIG");
+    gatewayFolder("plant-6");
+    expect(joinBy("plant-6", "../plant-6.enrolment.json", "--write")).toMatchObject({ status: 0 });
   });
 
   test("lets a gateway in by files that are carried, before it has ever reached the broker", async () => {
