@@ -59,8 +59,10 @@ export class Readings {
   heldBack = 0;
   isOver = false;
 
-  constructor(sensor: Sensor) {
+  /** `first`: the number of the first reading. */
+  constructor(sensor: Sensor, first = 0) {
     this.#sensor = sensor;
+    this.sent = first;
   }
 
   readonly send = (): void => {

@@ -3,7 +3,7 @@ import { join, resolve } from "node:path";
 import { Cable, NEAR } from "../cable/network.ts";
 import { becomes, Claims, sleep, spread } from "../claims.ts";
 import { type Mosquitto, startMosquitto, temporaryFolder } from "../daemon.ts";
-import { fixtureModel } from "../fixtures.ts";
+import { countersIn, fixtureModel } from "../fixtures.ts";
 import { checkLog } from "../kill-check.ts";
 import { pumpConfig, Readings } from "../pumps.ts";
 import { createRandom } from "../random.ts";
@@ -85,7 +85,6 @@ async function withSensors(machine: Machine, broker: Mosquitto, options: Options
     kills = KILLS + 2 + (await powerCuts(machine, options, claims));
     await typo(machine, claims, FILE);
     kills += 2;
-    await fullDisk(machine, claims);
   } finally {
     readings.isOver = true;
     await sending;
@@ -97,7 +96,34 @@ async function withSensors(machine: Machine, broker: Mosquitto, options: Options
   claims.figure("messages sent, acknowledged by the broker", `${readings.sent}, ${readings.acknowledged.size}`);
   const { acknowledged, sent } = readings;
   checkLog({ bus: "service", data: machine.path(DATA), acknowledged, sent, killed: kills, claims });
+  await onFullDisk(machine, broker, acknowledged.size, claims);
   await machine.powerOff();
+}
+
+/** After the log was looked at: for want of room it lets the oldest decisions go, and says so. Each is still made, once. */
+async function onFullDisk(machine: Machine, broker: Mosquitto, before: number, claims: Claims): Promise<void> {
+  machine.run("systemctl", "start", UNIT);
+  if (!(await ready(machine, claims, "before its disk is full"))) return;
+  const sensor = await new Sensor(broker.port, "pumps").open();
+  const readings = new Readings(sensor, before);
+  const sending = paced(PER_SECOND, () => readings.isOver, readings.send);
+  try {
+    await fullDisk(machine, claims);
+  } finally {
+    readings.isOver = true;
+    await sending;
+  }
+  claims.holds(await sensor.settled(DRAIN_MS), `${sensor.unacknowledged} messages were not acknowledged at the end`);
+  sensor.close();
+  await drained(machine, claims);
+  machine.run("systemctl", "stop", UNIT);
+  const all = before + readings.acknowledged.size;
+  for (const agent of ["each", "window"]) {
+    const { accepted, decided } = countersIn(machine.path(DATA))[agent] ?? {};
+    const figures = `${readings.acknowledged.size} of ${all}; ${accepted}, ${decided}`;
+    claims.figure(`with a full disk in between, ${agent}: acknowledged then, in all; accepted, decided`, figures);
+    claims.holds(accepted === all && decided === all, `${agent}: of ${all} acknowledged ${decided} were decided`);
+  }
 }
 
 /** The power goes at random moments, in the middle of a boot too. */
