@@ -13,6 +13,7 @@ import { fleetVerbs } from "./api/fleet-verbs.ts";
 import { logLevelVerbs } from "./api/log-verbs.ts";
 import { actionFilter, decisionIds, pageFilter } from "./api/page-filter.ts";
 import { socketPath } from "./api/socket-path.ts";
+import { supportVerbs } from "./api/support-verbs.ts";
 import { bundledModels } from "./assets.ts";
 import { type Authority, createAuthority } from "./authority.ts";
 import type { Bus } from "./bus/bus.ts";
@@ -41,6 +42,7 @@ import type { Status } from "./status.ts";
 import { type Running, statusOf } from "./status-of.ts";
 import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
+import { type SupportBundle, supportBundle } from "./support/bundle.ts";
 import type { RuntimeSpec } from "./unit.ts";
 import { version } from "./version.ts";
 import { Watch } from "./watch.ts";
@@ -66,9 +68,9 @@ export interface Composed {
 
 /** Builds every part of the daemon, in order; nothing is started yet. The map of the program. */
 export async function compose(options: ComposeOptions): Promise<Composed> {
-  const { loaded, dataDirectory, log } = options;
+  const { loaded, dataDirectory, log, environment, usesLastGood } = options;
   const { gateway } = loaded.config;
-  armCrashpoint(options.environment[CRASHPOINT]);
+  armCrashpoint(environment[CRASHPOINT]);
   mkdirSync(dataDirectory, { recursive: true, mode: 0o750 });
   const clock = systemClock();
   const watch = new Watch();
@@ -92,22 +94,30 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   });
   const sources = new MqttSources(runtime.bindings, { clock, maxPayloadBytes: gateway.bus.maxPacketBytes });
   const bus = createBus(options, clock);
-  const { environment } = options;
   const { acting, commands } = createActing({
     ...{ loaded, prepared, authority, store, bus, clock, log, environment, dataDirectory, newId, asking },
   });
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
-  const { usesLastGood } = options;
   const running = { ...{ latch, modes, acting, prepared, store }, inference, runtime, bus, usesLastGood };
   const ready = new Ready(log, dataDirectory, running);
   const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
-  const { fleet, parts: fleetParts } = createFleet(options, { clock, store, reader, newId }, authority, () => people);
+  const bundle = (): Promise<SupportBundle> =>
+    supportBundle({ clock, newId, reader, status, fleet: () => fleet?.state(), config: loaded.config });
+  const linking = { clock, store, reader, newId, bundle };
+  const { fleet, parts: fleetParts } = createFleet(options, linking, authority, () => people);
   const people = actionsForPeople(acting, (name) => prepared.tools.has(name));
   const verbs = authority.verbs(people, (asPerson) => fleetVerbs({ reader, fleet }, asPerson));
-  const control = createControl({ dataDirectory, log, status, watch, reader, verbs });
+  const control = createControl({
+    dataDirectory,
+    log,
+    status,
+    watch,
+    reader,
+    verbs: { ...verbs, supportBundle: bundle },
+  });
   const library = new Library(join(dataDirectory, "models"), bundledModels());
   const first = firstGeneration(prepared, { store, clock, log, newId, library });
   const heartbeat = createHeartbeat(options, { store, clock, status });
@@ -231,6 +241,7 @@ interface Linking {
   readonly store: Store;
   readonly reader: Reader;
   readonly newId: (wallMs: number) => string;
+  readonly bundle: () => Promise<SupportBundle>;
 }
 
 interface Fleet {
@@ -256,7 +267,11 @@ function createFleet(
   const fleet = new FleetPart(
     {
       ...{ identity, ...deps, log: log.child({ part: "fleet" }), random: Math.random, files, fail, people },
-      verbsFor: (person) => verbsFor(actions(), person, (asPerson) => logLevelVerbs(logLevel, asPerson)),
+      verbsFor: (person) =>
+        verbsFor(actions(), person, (asPerson) => ({
+          ...logLevelVerbs(logLevel, asPerson),
+          ...supportVerbs(deps, asPerson),
+        })),
     },
     config,
     gatewayName(loaded),

@@ -1,6 +1,7 @@
 import type { Problem } from "../config/problems.ts";
 
 export const fleetErrors = {
+  FLEET_SUPPORT: "No support bundle of this gateway has come here.",
   FLEET_CONFIG: "The fleet's configuration has mistakes.",
   FLEET_DATABASE: "The fleet's database can not be used.",
   FLEET_DATABASE_NEWER: "The fleet's database is of a newer version.",

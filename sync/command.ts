@@ -4,7 +4,7 @@ import { checked, MOST_MESSAGE_BYTES, wireVersion } from "./messages.ts";
 import { type Signed, type Signer, signedParts, signedText } from "./signing.ts";
 
 /** What may be asked of a gateway from afar, as far as who signed may ask it there. The latch is released on the spot. */
-export const commandVerbs = ["stop", "mode", "switch", "approve", "deny", "logLevel"] as const;
+export const commandVerbs = ["stop", "mode", "switch", "approve", "deny", "logLevel", "supportBundle"] as const;
 export type CommandVerb = (typeof commandVerbs)[number];
 
 /** Not above: a tool may tell people things by warnings in the log. */

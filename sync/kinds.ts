@@ -21,6 +21,7 @@ export const recordKinds = {
   profile: 15,
   proposal: 16,
   clockSync: 17,
+  support: 18,
 } as const;
 
 export type RecordKind = keyof typeof recordKinds;

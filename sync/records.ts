@@ -277,6 +277,15 @@ export const clockSyncSchema = record("clockSync", {
   at: wallMs,
 });
 
+/** What somebody who helps from afar asked for: `SupportBundle` of the daemon, which says what else is in it. */
+export const supportSchema = record("support", {
+  at: wallMs,
+  software: z.record(z.string(), z.string()),
+  status: z.record(z.string(), z.unknown()),
+  config: z.record(z.string(), z.unknown()),
+  notes: z.array(z.unknown()),
+});
+
 /** The schema of each kind's body. */
 export const recordSchemas = {
   decision: decisionSchema,
@@ -296,6 +305,7 @@ export const recordSchemas = {
   profile: profileSchema,
   proposal: proposalSchema,
   clockSync: clockSyncSchema,
+  support: supportSchema,
 } as const satisfies Record<Kind, z.ZodType>;
 
 export type RecordKind = keyof typeof recordSchemas;

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Ask, Question } from "./questions.ts";
 
 const LONGEST_LINE = 16_777_216;
-const NAMES: readonly Question[] = ["decisions", "gateways", "gaps", "proposal", "take"];
+const NAMES: readonly Question[] = ["decisions", "gateways", "gaps", "proposal", "support", "take"];
 
 /** Answers the commands of the same user while this process has the embedded database open: a line of JSON each. */
 export class QueryServer {

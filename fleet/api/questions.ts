@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type DecisionFilter, decisions, gaps, gateways } from "../asking.ts";
 import { type ProposalFilter, waitingProposal } from "../command/proposals.ts";
+import { newestBundle, type SupportFilter } from "../command/support.ts";
 import type { Query } from "../database.ts";
 import type { ImportBatch } from "../importing.ts";
 
@@ -12,6 +13,7 @@ export interface Questions {
   gateways: { ask: undefined; answer: Awaited<ReturnType<typeof gateways>> };
   gaps: { ask: undefined; answer: Awaited<ReturnType<typeof gaps>> };
   proposal: { ask: ProposalFilter; answer: Awaited<ReturnType<typeof waitingProposal>> };
+  support: { ask: SupportFilter; answer: Awaited<ReturnType<typeof newestBundle>> };
   /** Batches that were carried here; answered with acknowledgements, signed. */
   take: { ask: readonly ImportBatch[]; answer: readonly string[] };
 }
@@ -27,6 +29,7 @@ export function askDatabase(query: Query, take: (batches: readonly ImportBatch[]
     gateways: () => gateways(query),
     gaps: () => gaps(query),
     proposal: (filter) => waitingProposal(query, filter),
+    support: (filter) => newestBundle(query, filter),
     take,
   };
   return (question, asked) => answers[question](asked);

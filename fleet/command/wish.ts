@@ -58,6 +58,7 @@ const forms: Readonly<Record<string, Form>> = {
         ? { verb: "logLevel", arguments: { level, minutes } }
         : `LEVEL is one of ${logLevels.join(", ")}`,
   },
+  "support-bundle": { usage: "support-bundle", words: 0, make: () => ({ verb: "supportBundle", arguments: {} }) },
 };
 
 export const usages: readonly string[] = Object.values(forms).map(({ usage }) => usage);

@@ -49,6 +49,8 @@ function doneText({ gateway, verb, arguments: given }: Pick<MadeCommand, "gatewa
     switch: () => `${gateway}: ${said("scope")} is ${given["on"] === true ? "on" : "off"} now.`,
     approve: () => `${gateway} has the yes to ${said("proposal")}. What becomes of the action is in its records.`,
     deny: () => `${gateway} has the no to ${said("proposal")}: it will not be done.`,
+    supportBundle: () =>
+      `${gateway} has made its bundle and sends it. In two minutes or so there is: holdfast-fleet support-bundle ${gateway}.`,
     logLevel: () => `${gateway} logs ${said("level")} and above, for ${said("minutes")} min.`,
   };
   return texts[verb]?.() ?? `${gateway} has done it.`;

@@ -61,7 +61,7 @@ export const verb = (io: Io) => (program: Command, run: RunVerb) =>
 const HELP = `What may be asked:
 ${[...usages, SEND].map((usage) => `  ${usage}`).join("\n")}
 
-SCOPE is gateway, agent:NAME or tool:NAME. The fleet's key stops, tightens and changes the log level; what needs a role at the
+SCOPE is gateway, agent:NAME or tool:NAME. The fleet's key stops, tightens, changes the log level and asks for a bundle; what needs a role at the
 gateway needs the signature of a person who has it (--as, --key), and so does an answer to an action that waits. "send" sends
 what --out wrote somewhere else. Exit status 1 when the gateway refuses, or has not answered in time.
 

@@ -11,6 +11,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   decisions: () => import("./decisions.ts"),
   gaps: () => import("./gaps.ts"),
   command: () => import("./command.ts"),
+  "support-bundle": () => import("./support-bundle.ts"),
   import: () => import("./import.ts"),
   key: () => import("./key.ts"),
   init: () => import("./init.ts"),

@@ -52,7 +52,7 @@ export function writeOnce(path: string, content: string, mode = 0o640): boolean 
  * Writes a file, or another content into it: after a power cut it is the old one or the new one. One that was there keeps
  * its owner and its rights: who reads it, as the broker does, has to be able to go on.
  */
-export function writeWhole(path: string, content: string, mode = 0o640): void {
+export function writeWhole(path: string, content: string | Uint8Array, mode = 0o640): void {
   const before = statSync(path, { throwIfNoEntry: false });
   const temporary = written(path, content, before === undefined ? mode : before.mode & 0o7777);
   if (before !== undefined) giveTo(temporary, before);
@@ -68,7 +68,7 @@ export function names(folder: string, ending: string): string[] {
     .sort();
 }
 
-function written(path: string, content: string, mode: number): string {
+function written(path: string, content: string | Uint8Array, mode: number): string {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   const file = openSync(temporary, "wx", mode);
   try {

@@ -1,8 +1,9 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { connectAsync, type MqttClient } from "mqtt";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { callAsPerson } from "../../daemon/api/control-client.ts";
@@ -138,6 +139,32 @@ describeWithMosquitto("a command to a gateway", () => {
       { what: "command refused", detail: { id: replayed, reason: "seenBefore" } },
       { what: "command refused", detail: { id: late.id, reason: "expired" } },
     ]);
+  });
+
+  test("has it send what a helper needs, which the fleet then has as a file without secrets", {
+    timeout: LONG_MS,
+  }, async () => {
+    const bundle = (): Ran => {
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        [childPath("fleet/main"), "support-bundle", "plant-7", "--json"],
+        { cwd: site.folder, encoding: "utf8" },
+      );
+      return { status, out: stdout, err: stderr };
+    };
+    expect(bundle().err).toContain("FLEET_SUPPORT");
+    const { data } = await gateway();
+    expect(await command("support-bundle")).toMatchObject({ status: 0, out: expect.stringContaining("bundle") });
+    expect(await becomes(() => bundle().status === 0, LONG_MS)).toBe(true);
+    const made = JSON.parse(bundle().out) as { status: object; config: { people: object }; notes: { what: string }[] };
+    expect(made).toMatchObject({ kind: "support", status: { ready: true }, link: { gateway: "plant-7" } });
+    expect(Object.keys(made.config.people)).toEqual(["maria", "otto"]);
+    expect(JSON.stringify(made)).not.toContain(createHash("sha256").update(TOKEN).digest("hex"));
+    // On the spot too, as a file that nobody else may read.
+    site.holdfast("support-bundle", "--data", data, "--out", join(site.folder, "own.json.gz"));
+    const own = JSON.parse(gunzipSync(readFileSync(join(site.folder, "own.json.gz"))).toString()) as object;
+    expect(own).toMatchObject({ kind: "support", software: { node: process.version } });
+    expect(statSync(join(site.folder, "own.json.gz")).mode & 0o777).toBe(0o600);
   });
 
   test("changes what it logs, until it is changed back and no longer than the daemon runs", {

@@ -46,6 +46,7 @@ test("numbers of kinds stay what they were", () => {
     profile: 15,
     proposal: 16,
     clockSync: 17,
+    support: 18,
   });
   for (const [name, code] of Object.entries(recordKinds)) expect(kindName(code)).toBe(name);
   expect(kindName(99)).toBeUndefined();

@@ -53,7 +53,7 @@ describe("the words of a command", () => {
   test("there are words for all that may be asked from afar", () => {
     const made = usages.map((usage) => {
       const [what = ""] = usage.split(" ");
-      const words = [["a"], ["gateway", "observe"], ["tool:a", "on"], [ID], ["debug"]];
+      const words = [[], ["a"], ["gateway", "observe"], ["tool:a", "on"], [ID], ["debug"]];
       return words.map((some) => wishOf(what, some)).find((wish) => typeof wish !== "string");
     });
     const verbs = made.map((wish) => (typeof wish === "object" ? wish.verb : undefined));
@@ -143,7 +143,7 @@ describe("what became of a command", () => {
   test("is a sentence for each of them", () => {
     for (const usage of usages) {
       const [what = ""] = usage.split(" ");
-      const words = [["a"], ["gateway", "observe"], ["tool:a", "on"], [ID], ["debug"]];
+      const words = [[], ["a"], ["gateway", "observe"], ["tool:a", "on"], [ID], ["debug"]];
       const wish = words.map((some) => wishOf(what, some)).find((one) => typeof one !== "string");
       if (typeof wish !== "object") throw new Error(usage);
       const text = fateText({ gateway: "plant-7", ...wish }, signer.key, { state: "done" });
