@@ -67,20 +67,32 @@ export class Commands {
     this.#known = new Set(inbox);
   }
 
-  /** One after the other, in the order in which they came. Never rejects: what goes wrong with one is its refusal. */
+  /**
+   * One after the other, in the order in which they came; but a stop waits for nothing that is under way, which may hang.
+   * Never rejects: what goes wrong with one is its refusal.
+   */
   heard(payload: Uint8Array, isRetained: boolean): Promise<void> {
-    this.#turn = this.#turn.then(() => this.#one(payload, isRetained));
-    return this.#turn;
-  }
-
-  async #one(payload: Uint8Array, isRetained: boolean): Promise<void> {
     let command: Command | undefined;
     try {
       const received = readCommand(payload);
       const person = this.#signer(received.command, received.signed);
       // Only now: what nobody signed is told to nobody as a command.
-      command = received.command;
-      this.#assertFits(command, isRetained);
+      const taken = received.command;
+      command = taken;
+      this.#assertFits(taken, isRetained);
+      this.#known.add(taken.id);
+      if (taken.verb === "stop") return this.#one(taken, person);
+      this.#turn = this.#turn.then(() => this.#one(taken, person));
+      return this.#turn;
+    } catch (error) {
+      const { reason, code } = whyNot(error);
+      this.#refused(command, reason, code);
+      return Promise.resolve();
+    }
+  }
+
+  async #one(command: Command, person: Person): Promise<void> {
+    try {
       await this.#remember(command);
       const value = await this.#run(command, person);
       this.#deps.record("command done", { ...shown(command), by: person.name, value });
@@ -117,12 +129,13 @@ export class Commands {
 
   /**
    * On disk before anything is done: a crash in between loses the command, and never does it twice. But a disk that takes
-   * nothing keeps nobody from stopping: at worst it stops twice.
+   * nothing, or never answers, keeps nobody from stopping: at worst it stops twice.
    */
   async #remember({ id, expiresAt, verb }: Command): Promise<void> {
-    this.#known.add(id);
     const kept = this.#deps.control.change({ kind: "inbox", id, expiresAt, most: MOST_KNOWN });
-    await (verb === "stop" ? kept.catch(() => undefined) : kept);
+    // That it was not kept shows by nothing but a second stop.
+    if (verb === "stop") kept.catch(() => undefined);
+    else await kept;
   }
 
   async #run({ verb, arguments: given }: Command, person: Person): Promise<unknown> {

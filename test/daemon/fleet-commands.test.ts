@@ -22,7 +22,7 @@ function controlState(inbox: readonly string[]): ControlState {
 }
 
 /** A gateway that hears commands; `inbox` outlives a restart. */
-function gateway(inbox: string[] = [], disk: { isFull: boolean } = { isFull: false }) {
+function gateway(inbox: string[] = [], disk: { isFull: boolean; hangs?: boolean } = { isFull: false }) {
   const done: [string, string, Record<string, unknown>][] = [];
   const told: Told[] = [];
   const bootMs = { value: 0 };
@@ -42,6 +42,7 @@ function gateway(inbox: string[] = [], disk: { isFull: boolean } = { isFull: fal
         state: async () => controlState(inbox),
         change: async (change) => {
           if (disk.isFull) throw new StoreError("STORE_UNUSABLE");
+          if (disk.hangs === true) await new Promise(() => undefined);
           if (change.kind === "inbox") inbox.push(change.id);
           return controlState(inbox);
         },
@@ -180,4 +181,17 @@ test("a command whose work fails for a reason that nobody thought of is refused,
   await commands.heard(command({ verb: "mode" }), false);
   expect(told.map(({ what }) => what)).toEqual(["command refused", "command done"]);
   expect(told[0]?.detail).toMatchObject({ code: "FAILED", reason: "the pump is not there" });
+});
+
+test("a stop is done while the disk hangs, and not after the command before it, which waits for the disk", async () => {
+  const { commands, done, told } = gateway([], { isFull: false, hangs: true });
+  void commands.heard(command({ verb: "mode" }), false);
+  const stop = command();
+  await commands.heard(stop, false);
+  expect(done.map(([, verb]) => verb)).toEqual(["stop"]);
+  await commands.heard(stop, false);
+  expect(told.map(({ what, detail }) => [what, detail["reason"]])).toEqual([
+    ["command done", undefined],
+    ["command refused", "seenBefore"],
+  ]);
 });
