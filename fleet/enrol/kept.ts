@@ -1,10 +1,10 @@
 import { randomBytes } from "node:crypto";
 import {
-  chmodSync,
-  chownSync,
   closeSync,
+  constants,
   existsSync,
   fchmodSync,
+  fchownSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -24,12 +24,18 @@ import { dirname } from "node:path";
 export function makeFolder(path: string, mode: number): void {
   if (existsSync(path)) return;
   mkdirSync(path, { recursive: true });
-  chmodSync(path, mode);
-  giveTo(path, statSync(dirname(path)));
+  const folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    fchmodSync(folder, mode);
+    giveTo(folder, statSync(dirname(path)));
+  } finally {
+    closeSync(folder);
+  }
 }
 
-function giveTo(path: string, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
-  if (process.getuid?.() === 0) chownSync(path, uid, gid);
+/** By what is open, never by its name: whose folder it is could have put a link in its place, and would be given that. */
+function giveTo(open: number, { uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  if (process.getuid?.() === 0) fchownSync(open, uid, gid);
 }
 
 /** Writes a file that stays as it is: false where there is one already. Whole or not at all, also after a power cut. */
@@ -54,9 +60,7 @@ export function writeOnce(path: string, content: string, mode = 0o640): boolean 
  */
 export function writeWhole(path: string, content: string | Uint8Array, mode = 0o640): void {
   const before = statSync(path, { throwIfNoEntry: false });
-  const temporary = written(path, content, before === undefined ? mode : before.mode & 0o7777);
-  if (before !== undefined) giveTo(temporary, before);
-  renameSync(temporary, path);
+  renameSync(written(path, content, before === undefined ? mode : before.mode & 0o7777, before), path);
   syncFolder(dirname(path));
 }
 
@@ -68,7 +72,8 @@ export function names(folder: string, ending: string): string[] {
     .sort();
 }
 
-function written(path: string, content: string | Uint8Array, mode: number): string {
+/** `owner`: of whom it is; left out, of whom the folder is. */
+function written(path: string, content: string | Uint8Array, mode: number, owner = statSync(dirname(path))): string {
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   const file = openSync(temporary, "wx", mode);
   try {
@@ -76,11 +81,11 @@ function written(path: string, content: string | Uint8Array, mode: number): stri
     for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
     // Not as the umask has it.
     fchmodSync(file, mode);
+    giveTo(file, owner);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
-  giveTo(temporary, statSync(dirname(path)));
   return temporary;
 }
 
