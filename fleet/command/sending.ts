@@ -66,6 +66,7 @@ async function atEach(deps: SendingDeps, sending: Sending): Promise<CommandResul
     failures.push({ broker, why: one.why });
     if (deps.stop.aborted) break;
     if (!wasThere && failures.length >= brokers.length) throw new FleetError("FLEET_BROKER", { unused: failures });
+    // Aborted means that the person has had enough: the loop looks at that.
     await pause(AGAIN_MS, undefined, { signal: deps.stop }).catch(() => undefined);
   }
   return undefined;

@@ -50,6 +50,7 @@ export class EnrolResponder {
       return Promise.resolve(undefined);
     this.#waiting += 1;
     const done = this.#turn.then(() => this.#answer(from, payload)).finally(() => (this.#waiting -= 1));
+    // Who asked hears of it through `done`; the next one in the queue has its own turn.
     this.#turn = done.catch(() => undefined);
     return done;
   }
