@@ -10,6 +10,8 @@ export interface StartFacts {
   readonly known: { readonly ordinal: number; readonly n: number } | undefined;
   /** The database could not be read and was set aside. */
   readonly quarantined: boolean;
+  /** A newer version's log was left for the copy from before the upgrade. */
+  readonly wentBack: boolean;
   readonly bootId: string;
   readonly fingerprint: string;
 }
@@ -20,7 +22,7 @@ export function startReason(facts: StartFacts): StartReason {
   if (facts.quarantined) return "recovered";
   if (previous === undefined) return known === undefined ? "first" : "recovered";
   if (previous.fingerprint !== facts.fingerprint) return "moved";
-  if (known !== undefined && known.ordinal > previous.ordinal) return "restored";
+  if (facts.wentBack || (known !== undefined && known.ordinal > previous.ordinal)) return "restored";
   if (known !== undefined && known.ordinal === previous.ordinal && known.n > facts.lastN) return "truncated";
   if (previous.closed) return "clean";
   return previous.bootId === facts.bootId ? "crash" : "bootChanged";

@@ -1,6 +1,7 @@
 export const storeErrors = {
   STORE_LOCKED: "Another daemon uses this data directory.",
   STORE_NEWER: "The database was written by a newer version.",
+  STORE_NO_ROOM: "There is no room for a copy of the database before it is upgraded.",
   STORE_FOREIGN: "The file is a database of another program.",
   STORE_NOT_DURABLE: "The database does not keep synchronous=FULL.",
   STORE_CORRUPT: "The database can not be read.",

@@ -9,6 +9,8 @@ export interface StoreFiles {
   readonly lock: string;
   readonly lockOwner: string;
   readonly position: string;
+  /** There while the log has gone back to an older form and no start tells of it yet. */
+  readonly wentBack: string;
   readonly ballast: string;
   readonly key: string;
   readonly publicKey: string;
@@ -23,6 +25,7 @@ export function storeFiles(directory: string): StoreFiles {
     lock: join(directory, "lock.db"),
     lockOwner: join(directory, "lock.pid"),
     position: join(directory, "position.json"),
+    wentBack: join(directory, "records.db.went-back"),
     ballast: join(directory, "ballast"),
     key: join(directory, "gateway.key"),
     publicKey: join(directory, "gateway.pub"),

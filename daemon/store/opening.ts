@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
 import type { Signer } from "../../sync/signing.ts";
+import { writeDurably } from "../durable-file.ts";
 import { ControlStore } from "./control-store.ts";
 import { startReason } from "./discontinuity.ts";
 import { StoreError } from "./errors.ts";
@@ -10,11 +11,15 @@ import { type StoreFiles, storeFiles } from "./files.ts";
 import { type OpenedKey, openKey } from "./gateway-key.ts";
 import { lockDirectory } from "./lock.ts";
 import type { WriterStart } from "./messages.ts";
+import type { Schema } from "./migrations.ts";
 import { openRecords } from "./open-records.ts";
 import { type Position, readPosition } from "./position.ts";
 import { type Salvaged, salvage } from "./salvage.ts";
+import { controlSchema, recordsSchema } from "./schema.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
+import { returnToOlder } from "./versions/return.ts";
+import { snapshotBeforeUpgrade, snapshotsIn } from "./versions/snapshot.ts";
 
 /** Everything that is known before the new epoch's first record is written. */
 export interface Opening {
@@ -43,13 +48,30 @@ export function openStore(start: WriterStart): Opening {
   const lock = lockDirectory(files);
   let control: ControlStore | undefined;
   try {
+    const notes = changeForms(files, start.wallMs);
     control = new ControlStore(files, start.wallMs);
+    control.notes.push(...notes);
     return openLog(start, files, lock, control);
   } catch (error) {
     control?.close();
     lock.close();
     throw error;
   }
+}
+
+/** After the program was changed: the way back to an older form of the databases, or a copy before they get a newer one. */
+function changeForms(files: StoreFiles, wallMs: number): string[] {
+  const snapshots = snapshotsIn(files);
+  const back = (path: string, schema: Schema, taking: () => void): string[] =>
+    returnToOlder({ path, schema, snapshots, wallMs, taking }) ?? [];
+  const notes = [
+    ...back(files.control, controlSchema, () => undefined),
+    ...back(files.records, recordsSchema, () => writeDurably(files.wentBack, "")),
+  ];
+  const copied = snapshotBeforeUpgrade(files, wallMs);
+  if (copied !== undefined)
+    notes.push(`this version changes the form of the databases: before, they were copied to ${copied}`);
+  return notes;
 }
 
 function openLog(start: WriterStart, files: StoreFiles, lock: Database, control: ControlStore): Opening {
@@ -72,6 +94,7 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     lastN: last?.n ?? 0,
     known,
     quarantined: aside !== undefined,
+    wentBack: existsSync(files.wentBack),
     bootId: start.bootId,
     fingerprint: start.fingerprint,
   });

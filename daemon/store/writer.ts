@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { armCrashpoint, crashpoint } from "../crashpoint.ts";
 import { Ballast } from "./ballast.ts";
 import { epochStartBody, healthBody } from "./bodies.ts";
@@ -90,6 +91,7 @@ export class Writer {
     this.#position(start.wallMs);
     control.change({ kind: "meta", name: "ordinal", value: String(ordinal) });
     if (this.#opening.salvaged !== undefined) control.change({ kind: "meta", name: "salvaging", value: "" });
+    rmSync(this.#opening.files.wentBack, { force: true });
     crashpoint("position.after");
     this.#ballast.take();
     const epoch: EpochInfo = { id, ordinal, previous, reason, startedWallMs: start.wallMs, gap, notes };

@@ -133,6 +133,7 @@ describe("the reason of a start", () => {
     lastN: 90,
     known: { ordinal: 4, n: 90 },
     quarantined: false,
+    wentBack: false,
     bootId: "b",
     fingerprint: "f",
   };
@@ -145,6 +146,7 @@ describe("the reason of a start", () => {
     ["moved", { fingerprint: "g" }],
     ["moved", { fingerprint: "g", known: { ordinal: 9, n: 1 } }],
     ["restored", { known: { ordinal: 5, n: 100 } }],
+    ["restored", { wentBack: true }],
     ["truncated", { known: { ordinal: 4, n: 91 } }],
     ["recovered", { quarantined: true }],
     ["recovered", { previous: undefined, lastN: 0 }],

@@ -1,0 +1,142 @@
+import {
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { crashpoint } from "../../crashpoint.ts";
+import { syncFolder, writeDurably } from "../../durable-file.ts";
+import { fsyncFile } from "../ballast.ts";
+import { StoreError } from "../errors.ts";
+import type { StoreFiles } from "../files.ts";
+import type { Schema } from "../migrations.ts";
+import { controlSchema, recordsSchema } from "../schema.ts";
+import { openForWriting } from "../sqlite-writer.ts";
+
+const FOLDER = "upgrade";
+const KEEP = 2;
+const ABOUT = "about.json";
+const SPARE_BYTES = 33_554_432;
+
+/** The numbers of both databases' forms: 0 for a file that is not there. */
+export interface Forms {
+  readonly records: number;
+  readonly control: number;
+}
+
+/** What lies in the folder of a copy. */
+export interface Snapshot extends Forms {
+  readonly folder: string;
+  readonly madeAtMs: number;
+}
+
+export const newestForms: Forms = { records: newest(recordsSchema), control: newest(controlSchema) };
+
+export function formsOf(files: StoreFiles): Forms {
+  return { records: formOf(files.records, recordsSchema), control: formOf(files.control, controlSchema) };
+}
+
+/**
+ * Copies both databases before this version changes the form of one of them, so that the version before has a way back.
+ * Nobody else may have them open. `known`: the forms that this version makes. Gives the copy's folder; undefined when nothing is going to be changed. Throws
+ * STORE_NO_ROOM, and then nothing was changed.
+ */
+export function snapshotBeforeUpgrade(
+  files: StoreFiles,
+  wallMs: number,
+  known: Forms = newestForms,
+): string | undefined {
+  const forms = formsOf(files);
+  const isOlder = (name: keyof Forms): boolean => forms[name] > 0 && forms[name] < known[name];
+  if (!isOlder("records") && !isOlder("control")) return undefined;
+  const parent = join(files.directory, FOLDER);
+  const fresh = join(parent, "unfinished");
+  rmSync(fresh, { recursive: true, force: true });
+  mkdirSync(fresh, { recursive: true, mode: 0o750 });
+  const paths = [files.records, files.control].filter((path) => existsSync(path));
+  for (const path of paths) settleJournal(path);
+  assertRoom(files.directory, paths);
+  for (const path of paths) copyDurably(path, join(fresh, basename(path)));
+  writeDurably(join(fresh, ABOUT), `${JSON.stringify({ ...forms, madeAtMs: Math.floor(wallMs) })}\n`);
+  crashpoint("snapshot.copied");
+  const folder = join(parent, `form-${forms.records}-${forms.control}-${Math.floor(wallMs)}`);
+  renameSync(fresh, folder);
+  syncFolder(parent);
+  crashpoint("snapshot.made");
+  for (const old of outdated(snapshotsIn(files), folder)) rmSync(old.folder, { recursive: true, force: true });
+  return folder;
+}
+
+/** The copies that are whole, newest first. */
+export function snapshotsIn(files: StoreFiles): Snapshot[] {
+  const parent = join(files.directory, FOLDER);
+  if (!existsSync(parent)) return [];
+  return readdirSync(parent)
+    .flatMap((name) => {
+      const about = join(parent, name, ABOUT);
+      if (name === "unfinished" || !existsSync(about)) return [];
+      const { records, control, madeAtMs } = JSON.parse(readFileSync(about, "utf8")) as Omit<Snapshot, "folder">;
+      return [{ folder: join(parent, name), records, control, madeAtMs }];
+    })
+    .sort((a, b) => b.madeAtMs - a.madeAtMs);
+}
+
+/** One of the same form that is older is of no more use; of the others the newest stay. */
+function outdated(all: readonly Snapshot[], newFolder: string): Snapshot[] {
+  const [made, ...rest] = [...all].sort((a, b) => Number(b.folder === newFolder) - Number(a.folder === newFolder));
+  const isSame = (one: Snapshot): boolean => one.records === made?.records && one.control === made.control;
+  return [...rest.filter(isSame), ...rest.filter((one) => !isSame(one)).slice(KEEP - 1)];
+}
+
+function newest(schema: Schema): number {
+  return schema.migrations.at(-1)?.to ?? 0;
+}
+
+/** 0 for what is not there, is damaged, or is another program's: that is the opening's matter, not this one's. */
+export function formOf(path: string, schema: Schema): number {
+  if (!existsSync(path) || statSync(path).size === 0) return 0;
+  const database = openForWriting(path);
+  try {
+    const isOurs = database.pragma("application_id", { simple: true }) === schema.applicationId;
+    return isOurs ? Number(database.pragma("user_version", { simple: true })) : 0;
+  } catch {
+    return 0;
+  } finally {
+    database.close();
+  }
+}
+
+/** What lies in a WAL or in a hot journal comes into the file itself; a damaged file stays as it is. */
+function settleJournal(path: string): void {
+  const database = openForWriting(path);
+  try {
+    database.pragma("wal_checkpoint(TRUNCATE)");
+  } catch {
+    // The opening that follows finds out what is wrong with it, and sets it aside.
+  } finally {
+    database.close();
+  }
+}
+
+function assertRoom(directory: string, paths: readonly string[]): void {
+  const needed = paths.reduce((sum, path) => sum + statSync(path).size, SPARE_BYTES);
+  const { bavail, bsize } = statfsSync(directory);
+  const free = bavail * bsize;
+  if (free >= needed) return;
+  const hint =
+    "This version changes the form of the database, and copies it before. Make room, or install the version before, which goes on with it as it is.";
+  throw new StoreError("STORE_NO_ROOM", { directory, neededBytes: needed, freeBytes: free }, { hint });
+}
+
+function copyDurably(from: string, to: string): void {
+  // At once, and without room of its own, where the file system shares blocks.
+  copyFileSync(from, to, constants.COPYFILE_FICLONE);
+  fsyncFile(to);
+}

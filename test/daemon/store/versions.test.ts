@@ -1,0 +1,181 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import Sqlite from "better-sqlite3";
+import { expect, test } from "vitest";
+import { childPath } from "../../../daemon/children.ts";
+import { storeFiles } from "../../../daemon/store/files.ts";
+import { verifyLog } from "../../../daemon/store/verify.ts";
+import { snapshotBeforeUpgrade, snapshotsIn } from "../../../daemon/store/versions/snapshot.ts";
+import { inside, openTestStore, put } from "./support.ts";
+
+const dist = dirname(dirname(childPath("daemon/main")));
+const child = fileURLToPath(new URL("crash-child.mjs", import.meta.url));
+const TOMORROW = { records: 4, control: 3 };
+const TOMORROWS_SQL = `
+  ALTER TABLE record ADD COLUMN origin TEXT NOT NULL DEFAULT 'here'; ALTER TABLE ruleState ADD COLUMN since INT;
+  CREATE TABLE novel (x); PRAGMA user_version = 4;`;
+
+const idsIn = (directory: string): string[] =>
+  inside(directory, (db) =>
+    db.prepare("SELECT lower(hex(id)) FROM record WHERE kind = 1 ORDER BY n").pluck().all(),
+  ) as string[];
+const plain = (ids: readonly string[]): string[] => ids.map((id) => id.replaceAll("-", ""));
+
+/** As the version before left it. */
+async function ofYesterday(): Promise<{ directory: string; ids: string[] }> {
+  const { store, directory } = await openTestStore();
+  const ids = put(store, 300);
+  await store.stop();
+  inside(directory, (db) => db.exec("DROP TABLE acknowledged; PRAGMA user_version = 2;"), false);
+  return { directory, ids };
+}
+
+/** Upgraded to a version of tomorrow, which wrote more and was left. `sql`: what else that version changed. */
+async function ofTomorrow(sql = ""): Promise<{ directory: string; ids: string[] }> {
+  const { store, directory } = await openTestStore();
+  const ids = put(store, 300);
+  await store.stop();
+  snapshotBeforeUpgrade(storeFiles(directory), Date.now(), TOMORROW);
+  const newer = await openTestStore(directory);
+  ids.push(...put(newer.store, 200, { by: "tomorrow" }));
+  newer.store.project({ kind: "ruleState", agent: 1, key: "p1", rule: "hot", state: "held" });
+  newer.store.project({ kind: "acknowledged", epoch: 1, stream: 1, contiguous: 250, ranges: "[]" });
+  await newer.store.stop();
+  inside(directory, (db) => db.exec(TOMORROWS_SQL + sql), false);
+  const control = new Sqlite(join(directory, "control.db"));
+  control.exec(
+    "ALTER TABLE mode ADD COLUMN why TEXT; INSERT INTO mode VALUES ('site', 'observe', 'x'); PRAGMA user_version = 3;",
+  );
+  control.close();
+  return { directory, ids };
+}
+
+test("before a database gets a new form both are copied, and it is told where", async () => {
+  const { directory, ids } = await ofYesterday();
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().reason).toBe("clean");
+  expect(store.epoch().notes.join()).toContain("they were copied to");
+  await store.stop();
+  const [copy, ...others] = snapshotsIn(storeFiles(directory));
+  expect([copy?.records, copy?.control, others.length]).toEqual([2, 2, 0]);
+  expect(readdirSync(copy?.folder ?? "").sort()).toEqual(["about.json", "control.db", "records.db"]);
+  expect(idsIn(copy?.folder ?? "")).toEqual(plain(ids));
+  expect(inside(copy?.folder ?? "", (db) => db.pragma("user_version", { simple: true }))).toBe(2);
+  expect(inside(directory, (db) => db.pragma("user_version", { simple: true }))).toBe(3);
+  await (await openTestStore(directory)).store.stop();
+  expect(snapshotsIn(storeFiles(directory))).toHaveLength(1);
+});
+
+test("copies of two forms are kept, and of each form the last", async () => {
+  const { store, directory } = await openTestStore();
+  await store.stop();
+  const files = storeFiles(directory);
+  for (const [at, records] of [4, 4, 5, 6].entries()) {
+    inside(directory, (db) => db.pragma(`user_version = ${records}`), false);
+    snapshotBeforeUpgrade(files, 1000 + at, { records: 9, control: 9 });
+  }
+  expect(snapshotsIn(files).map(({ records, madeAtMs }) => [records, madeAtMs])).toEqual([
+    [6, 1003],
+    [5, 1002],
+  ]);
+});
+
+test("a version goes back to the form it knows, with all that the newer one wrote, and the log says so", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const { store } = await openTestStore(directory);
+  const { reason, notes } = store.epoch();
+  expect(reason).toBe("restored");
+  expect(store.gaps().at(-1)?.reason).toBe("restored");
+  expect(notes.join("; ")).toMatch(
+    /records.db had been changed by a newer version \(form 4, this one knows 3\).* with 20\d records/,
+  );
+  const { ruleStates, totals } = await store.restore();
+  expect(ruleStates).toContainEqual(expect.objectContaining({ key: "p1", state: "held" }));
+  expect(totals.pump).toEqual({ decided: 500 });
+  ids.push(...put(store, 50));
+  await store.stop();
+  expect(idsIn(directory)).toEqual(plain(ids));
+  expect(verifyLog({ directory })).toMatchObject({ ok: true });
+  expect(inside(directory, (db) => db.prepare("SELECT contiguous FROM acknowledged").pluck().get())).toBe(250);
+  const control = new Sqlite(join(directory, "control.db"), { readonly: true });
+  expect(control.prepare("SELECT scope, mode FROM mode").all()).toEqual([{ scope: "site", mode: "observe" }]);
+  control.close();
+  const aside = readdirSync(directory).filter((name) => name.includes(".newer-"));
+  expect(aside.map((name) => name.replace(/\d+$/, "")).sort()).toEqual(["control.db.newer-", "records.db.newer-"]);
+  const again = await openTestStore(directory);
+  expect(again.store.epoch()).toMatchObject({ reason: "clean", notes: [] });
+});
+
+test("a table of another form stays as it was before the upgrade, and is told", async () => {
+  const { directory, ids } = await ofTomorrow("ALTER TABLE total RENAME COLUMN counters TO sums;");
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes).toContain("the table total of the newer version has another form");
+  await store.stop();
+  expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("records that do not fit their hash are not brought along, and are told", async () => {
+  const { directory, ids } = await ofTomorrow("UPDATE record SET body = body || ' ' WHERE kind = 1 AND n > 400;");
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes.join("; ")).toMatch(/\d+ records do not fit their hash/);
+  await store.stop();
+  const kept = idsIn(directory);
+  expect(plain(ids).slice(0, kept.length)).toEqual(kept);
+  expect(kept.length).toBeLessThan(ids.length);
+});
+
+test("what the newer version let go does not come back", async () => {
+  const { directory } = await ofTomorrow(
+    `UPDATE record SET seq = seq; DELETE FROM record WHERE epoch = 1 AND stream = 1 AND seq <= 100;
+     INSERT INTO dropped VALUES (1, 1, 100, 100, NULL, 100, 1);`,
+  );
+  const { store } = await openTestStore(directory);
+  await store.stop();
+  expect(idsIn(directory)).toHaveLength(400);
+});
+
+test("a newer database without a copy from before is left alone", async () => {
+  const { store, directory } = await openTestStore();
+  await store.stop();
+  inside(directory, (db) => db.exec(TOMORROWS_SQL), false);
+  await expect(openTestStore(directory)).rejects.toMatchObject({ code: "STORE_NEWER" });
+  expect(readdirSync(directory).some((name) => /newer|older/.test(name))).toBe(false);
+});
+
+async function diesAt(directory: string, crashpoint: string): Promise<void> {
+  const options = JSON.stringify({ dist, directory, crashpoint, rows: 10 });
+  const started = spawn(process.execPath, [child, options], { stdio: ["ignore", "ignore", "inherit"] });
+  const [, signal] = (await once(started, "close")) as [number | null, string | null];
+  expect(`${crashpoint} ${signal}`).toBe(`${crashpoint} SIGKILL`);
+}
+
+test.each(["snapshot.copied", "snapshot.made"])(
+  "killed at %s, an upgrade is finished by the next start",
+  async (point) => {
+    const { directory, ids } = await ofYesterday();
+    await diesAt(directory, point);
+    const { store } = await openTestStore(directory);
+    await store.stop();
+    expect(idsIn(directory)).toEqual(plain(ids));
+    expect(idsIn(snapshotsIn(storeFiles(directory))[0]?.folder ?? "")).toEqual(plain(ids));
+    expect(existsSync(join(directory, "upgrade/unfinished"))).toBe(false);
+  },
+);
+
+// Each is passed twice, for control.db first.
+test.each(["begun", "carried", "aside", "begun:2", "carried:2", "aside:2"])(
+  "killed at return.%s, the way back is finished by the next start",
+  async (point) => {
+    const { directory, ids } = await ofTomorrow();
+    await diesAt(directory, `return.${point}`);
+    const { store } = await openTestStore(directory);
+    expect(store.epoch().reason).toBe("restored");
+    await store.stop();
+    expect(idsIn(directory)).toEqual(plain(ids));
+    expect(verifyLog({ directory })).toMatchObject({ ok: true });
+    expect(readdirSync(directory).filter((name) => /older|went-back/.test(name))).toEqual([]);
+  },
+);
