@@ -44,7 +44,7 @@ import { Reader } from "./store/reader.ts";
 import { Store } from "./store/store.ts";
 import { type SupportBundle, supportBundle } from "./support/bundle.ts";
 import type { RuntimeSpec } from "./unit.ts";
-import { version } from "./version.ts";
+import { RETURNED, version } from "./version.ts";
 import { Watch } from "./watch.ts";
 
 export interface ComposeOptions {
@@ -100,7 +100,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
-  const running = { ...{ latch, modes, acting, prepared, store }, inference, runtime, bus, usesLastGood };
+  const returned = environment[RETURNED];
+  const running = { ...{ latch, modes, acting, prepared, store }, inference, runtime, bus, usesLastGood, returned };
   const ready = new Ready(log, dataDirectory, running);
   const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });

@@ -22,6 +22,7 @@ export interface Running {
   readonly isReady: boolean;
   readonly uptimeMs: number;
   readonly usesLastGood: boolean;
+  readonly returned: string | undefined;
 }
 
 /** The present state of the daemon, asked of its parts in one turn of the loop: the ledgers fit each other. */
@@ -80,6 +81,7 @@ export function statusOf(running: Running): Status {
     })),
     bus: { kind, address, connected, ...(reason === undefined ? {} : { reason }), heldAcknowledgements },
     lastGood: running.usesLastGood,
+    returned: running.returned ?? null,
   };
 }
 

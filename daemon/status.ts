@@ -28,7 +28,10 @@ export interface Status {
   readonly store: StoreLine;
   readonly hosts: readonly HostLine[];
   readonly bus: BusLine;
+  /** The configuration has mistakes, and the last one that worked stands in for it. */
   readonly lastGood: boolean;
+  /** Why the version before the installed one runs; null: the installed one does. */
+  readonly returned: string | null;
 }
 
 export interface AgentStatus {

@@ -1,5 +1,8 @@
 import { readFileSync } from "node:fs";
 
+/** The environment variable in which the package's start tells why this is the version before the installed one. */
+export const RETURNED = "HOLDFAST_RETURNED";
+
 let found: string | undefined;
 
 /** The version in package.json, wherever this file runs from (source or dist). */

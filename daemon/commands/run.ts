@@ -8,7 +8,7 @@ import { ConfigInvalid, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import { findLastGood, likelyDataDirectory, rememberLastGood } from "../last-good.ts";
 import { startAll, stopAll, withinDeadline } from "../lifecycle.ts";
 import { createLog, createTerminalLog, type Log } from "../log.ts";
-import { version } from "../version.ts";
+import { RETURNED, version } from "../version.ts";
 import { findConfig } from "./data.ts";
 import { painter } from "./format.ts";
 import { greeting } from "./greeting.ts";
@@ -140,6 +140,8 @@ async function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error:
     },
     "holdfast starts",
   );
+  const returned = io.environment[RETURNED];
+  if (returned !== undefined) log.error({ event: "returned", reason: returned }, "the version before runs again");
   if (problems.length > 0)
     log.error(
       {

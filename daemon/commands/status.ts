@@ -33,6 +33,7 @@ function statusText(status: Status, io: Io): string {
   const lines = [
     `${paint("Holdfast", "bold")} ${status.version}  ${state}, up ${duration(status.uptimeSeconds * 1000)}, mode ${status.mode}${status.latched ? paint(" LATCHED", "red") : ""}`,
     ...latchLines(status, paint),
+    ...attentionLines(status, paint),
     `bus         ${status.bus.address} ${status.bus.connected ? "" : paint(`not connected: ${status.bus.reason ?? "?"}`, "red")}`,
     `generation  ${status.generation.id} (${status.generation.origin}), epoch ${status.epoch}`,
     `deliveries  ${count(deliveries.total)} = ${count(deliveries.accepted)} accepted + ${count(deliveries.duplicate)} duplicate + ${count(deliveries.late)} late + ${count(deliveries.invalid)} invalid + ${count(deliveries.coalesced)} coalesced + ${count(deliveries.shed)} shed + ${count(deliveries.queued)} queued`,
@@ -86,6 +87,14 @@ function statusText(status: Status, io: Io): string {
     "no inference hosts",
   );
   return `${lines.join("\n")}\n\n${agents}\n${models}\n${hosts}`;
+}
+
+function attentionLines({ lastGood, returned, version }: Status, paint: Paint): string[] {
+  const lines = [
+    ...(lastGood ? ["the configuration has mistakes, the last good one is used: holdfast check-config"] : []),
+    ...(returned === null ? [] : [`${version} runs again: ${safe(returned, 240)}`]),
+  ];
+  return lines.map((line) => `attention   ${paint(line, "red")}`);
 }
 
 function latchLines({ latch }: Status, paint: Paint): string[] {

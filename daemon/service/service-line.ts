@@ -2,10 +2,11 @@ import type { Status } from "../status.ts";
 
 /** One line for `systemctl status`: what a technician looks for first. */
 export function serviceLine(status: Status): string {
-  const { agents, bus, latch, latched, mode, passes, store, lastGood } = status;
+  const { agents, bus, latch, latched, mode, passes, store, lastGood, returned } = status;
   const troubles = [
     latched ? `STOPPED: ${oneLine(latch?.why ?? "")}` : undefined,
     lastGood ? "the configuration has mistakes, the last good one is used" : undefined,
+    returned === null ? undefined : `the version before runs again: ${oneLine(returned)}`,
     bus.connected ? undefined : `no bus: ${oneLine(bus.reason ?? "not connected")}`,
     store.state === "ok" ? undefined : `log ${store.state}: ${oneLine(store.reason ?? "")}`,
   ].filter((trouble) => trouble !== undefined);

@@ -34,10 +34,11 @@ export function layTree({ root, stage, node, architecture, version }: Tree, to: 
     string
   >;
   write(join(program, "package.json"), `${JSON.stringify({ name, version, type, license })}\n`);
-  const flags = "--max-semi-space-size=4";
-  wrapper(join(to, "usr/bin/holdfast"), `${flags} /${PROGRAM}/dist/daemon/main.js`);
-  wrapper(join(to, "usr/bin/holdfast-fleet"), `/${PROGRAM}/dist/fleet/main.js`);
-  service(join(root, "scripts/package/debian"), to);
+  wrapper(join(to, "usr/bin/holdfast"), `/${PROGRAM}/launch`);
+  wrapper(join(to, "usr/bin/holdfast-fleet"), `/${PROGRAM}/bin/node /${PROGRAM}/dist/fleet/main.js`);
+  const debian = join(root, "scripts/package/debian");
+  for (const script of ["launch", "upgrade-guard"]) put(join(debian, script), join(program, script), 0o755);
+  service(debian, to);
   write(join(to, "etc/holdfast/holdfast.yaml"), firstConfiguration(root), 0o640);
   cpSync(join(root, "config/examples"), join(to, "usr/share/holdfast/examples"), { recursive: true });
 }
@@ -69,7 +70,7 @@ export function firstConfiguration(root: string): string {
 }
 
 function wrapper(path: string, words: string): void {
-  write(path, `#!/bin/sh\nexec /${PROGRAM}/bin/node ${words} "$@"\n`, 0o755);
+  write(path, `#!/bin/sh\nexec ${words} "$@"\n`, 0o755);
 }
 
 export function put(from: string, to: string, mode = 0o644): void {

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Cable, NEAR } from "../cable/network.ts";
 import { becomes, Claims, sleep, spread } from "../claims.ts";
@@ -10,11 +10,9 @@ import { createRandom } from "../random.ts";
 import { paced, Sensor } from "../sensor.ts";
 import type { TrialOptions, TrialResult } from "../trial.ts";
 import { fullDisk } from "./full-disk.ts";
-import { debianRoot, Machine, missingPrograms } from "./machine.ts";
+import { CACHE, debianRoot, Machine, missingPrograms, newestPackage, PACKAGES } from "./machine.ts";
 import { install, killed, ready, seconds, status, stopAndStart, typo, UNIT, watchdog, writeFile } from "./steps.ts";
 
-const PACKAGES = "dist/packages";
-const CACHE = "dist/package-cache";
 const CUTS = 10;
 const SEED = 61_006;
 const KILLS = 3;
@@ -54,13 +52,6 @@ export async function inside(options: Options): Promise<TrialResult> {
     else rmSync(folder, { recursive: true, force: true });
   }
   return claims.result();
-}
-
-function newestPackage(): string | undefined {
-  if (!existsSync(PACKAGES)) return undefined;
-  const files = readdirSync(PACKAGES).filter((name) => name.endsWith("_amd64.deb"));
-  const newest = files.sort().at(-1);
-  return newest === undefined ? undefined : resolve(PACKAGES, newest);
 }
 
 /** All that is done to the machine while pumps are measured: nothing that was acknowledged may be missing at the end. */

@@ -1,11 +1,14 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { becomes } from "../claims.ts";
 
+/** Where `npm run package` puts what it makes, and what both keep between runs. */
+export const PACKAGES = "dist/packages";
+export const CACHE = "dist/package-cache";
 /** What a gateway has of Debian besides Holdfast. */
-const PACKAGES = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "libpam-systemd"];
+const PARTS = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "libpam-systemd"];
 const SUITE = "bookworm";
 const BOOTED = /^(?:starting|running|degraded)/;
 const BOOT_MS = 120_000;
@@ -25,11 +28,19 @@ export function debianRoot(cache: string): string {
   mkdirSync(cache, { recursive: true });
   const unfinished = `${root}.unfinished`;
   rmSync(unfinished, { recursive: true, force: true });
-  execFileSync("debootstrap", ["--variant=minbase", `--include=${PACKAGES.join(",")}`, SUITE, unfinished], {
+  execFileSync("debootstrap", ["--variant=minbase", `--include=${PARTS.join(",")}`, SUITE, unfinished], {
     stdio: "ignore",
   });
   renameSync(unfinished, root);
   return root;
+}
+
+/** The package that is to be tried. */
+export function newestPackage(): string | undefined {
+  if (!existsSync(PACKAGES)) return undefined;
+  const files = readdirSync(PACKAGES).filter((name) => name.endsWith("_amd64.deb"));
+  const newest = files.sort().at(-1);
+  return newest === undefined ? undefined : resolve(PACKAGES, newest);
 }
 
 export interface Said {

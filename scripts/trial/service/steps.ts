@@ -21,6 +21,7 @@ export async function ready(machine: Machine, claims: Claims, when: string): Pro
 }
 
 interface Shown {
+  readonly version: string;
   readonly passes: { readonly decided: number };
   readonly lastGood: boolean;
   readonly latched: boolean;
