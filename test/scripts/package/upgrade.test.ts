@@ -41,7 +41,9 @@ function run(name: string, args: readonly string[], environment: Record<string, 
   const text = readFileSync(join(debian, name), "utf8").replaceAll(/\/(?=(?:usr|var)\/lib\/holdfast)/g, `${root}/`);
   script(`scripts/${name}`, text.replace(/^#!.*\n/, ""));
   const env = { PATH: `${root}/bin:${process.env["PATH"]}`, ...environment };
-  const { status, stdout, stderr } = spawnSync(join(root, "scripts", name), args, { env, encoding: "utf8" });
+  // As the unit's.
+  const words = ["-c", 'umask 0027; "$@"', "sh", join(root, "scripts", name), ...args];
+  const { status, stdout, stderr } = spawnSync("sh", words, { env, encoding: "utf8" });
   return { status, out: (stdout + stderr).trim() };
 }
 
@@ -92,6 +94,8 @@ test("a version that ends three times is left for the one before", () => {
   expect(run("upgrade-guard", ["ended"], failed).out).toMatch(/^<3>holdfast: 2.0 did not stay up .* 1.0 runs again/);
   expect(run("launch", ["run"]).out).toMatch(/^this one 2.0 did not stay up after the upgrade from 1.0/);
   expect(calls()).toBe("");
+  // The service's user reads it.
+  expect(statSync(state("returned")).mode & 0o777).toBe(0o644);
   // It stays so.
   expect(run("upgrade-guard", ["ended"], failed).out).toBe("");
   expect(run("preinst", ["upgrade", "2.0"]).status).toBe(0);
