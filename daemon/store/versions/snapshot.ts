@@ -39,30 +39,37 @@ export interface Snapshot extends Forms {
 
 export const newestForms: Forms = { records: newest(recordsSchema), control: newest(controlSchema) };
 
+export interface Bounds {
+  /** The forms that this version makes. */
+  readonly known: Forms;
+  /** What is to be free besides. */
+  readonly spareBytes: number;
+}
+
 export function formsOf(files: StoreFiles): Forms {
   return { records: formOf(files.records, recordsSchema), control: formOf(files.control, controlSchema) };
 }
 
 /**
  * Copies both databases before this version changes the form of one of them, so that the version before has a way back.
- * Nobody else may have them open. `known`: the forms that this version makes. Gives the copy's folder; undefined when nothing is going to be changed. Throws
+ * Nobody else may have them open. Gives the copy's folder; undefined when nothing is going to be changed. Throws
  * STORE_NO_ROOM, and then nothing was changed.
  */
 export function snapshotBeforeUpgrade(
   files: StoreFiles,
   wallMs: number,
-  known: Forms = newestForms,
+  { known, spareBytes }: Bounds = { known: newestForms, spareBytes: SPARE_BYTES },
 ): string | undefined {
   const forms = formsOf(files);
   const isOlder = (name: keyof Forms): boolean => forms[name] > 0 && forms[name] < known[name];
   if (!isOlder("records") && !isOlder("control")) return undefined;
+  const paths = [files.records, files.control].filter((path) => existsSync(path));
+  for (const path of paths) settleJournal(path);
   const parent = join(files.directory, FOLDER);
   const fresh = join(parent, "unfinished");
   rmSync(fresh, { recursive: true, force: true });
+  assertRoom(files.directory, paths, spareBytes);
   mkdirSync(fresh, { recursive: true, mode: 0o750 });
-  const paths = [files.records, files.control].filter((path) => existsSync(path));
-  for (const path of paths) settleJournal(path);
-  assertRoom(files.directory, paths);
   for (const path of paths) copyDurably(path, join(fresh, basename(path)));
   writeDurably(join(fresh, ABOUT), `${JSON.stringify({ ...forms, madeAtMs: Math.floor(wallMs) })}\n`);
   crashpoint("snapshot.copied");
@@ -125,8 +132,8 @@ function settleJournal(path: string): void {
   }
 }
 
-function assertRoom(directory: string, paths: readonly string[]): void {
-  const needed = paths.reduce((sum, path) => sum + statSync(path).size, SPARE_BYTES);
+function assertRoom(directory: string, paths: readonly string[], spareBytes: number): void {
+  const needed = paths.reduce((sum, path) => sum + statSync(path).size, spareBytes);
   const { bavail, bsize } = statfsSync(directory);
   const free = bavail * bsize;
   if (free >= needed) return;

@@ -38,7 +38,7 @@ async function ofTomorrow(sql = ""): Promise<{ directory: string; ids: string[] 
   const { store, directory } = await openTestStore();
   const ids = put(store, 300);
   await store.stop();
-  snapshotBeforeUpgrade(storeFiles(directory), Date.now(), TOMORROW);
+  snapshotBeforeUpgrade(storeFiles(directory), Date.now(), { known: TOMORROW, spareBytes: 0 });
   const newer = await openTestStore(directory);
   ids.push(...put(newer.store, 200, { by: "tomorrow" }));
   newer.store.project({ kind: "ruleState", agent: 1, key: "p1", rule: "hot", state: "held" });
@@ -75,12 +75,27 @@ test("copies of two forms are kept, and of each form the last", async () => {
   const files = storeFiles(directory);
   for (const [at, records] of [4, 4, 5, 6].entries()) {
     inside(directory, (db) => db.pragma(`user_version = ${records}`), false);
-    snapshotBeforeUpgrade(files, 1000 + at, { records: 9, control: 9 });
+    snapshotBeforeUpgrade(files, 1000 + at, { known: { records: 9, control: 9 }, spareBytes: 0 });
   }
   expect(snapshotsIn(files).map(({ records, madeAtMs }) => [records, madeAtMs])).toEqual([
     [6, 1003],
     [5, 1002],
   ]);
+});
+
+test("without room for the copy nothing is changed, and it says how much is needed", async () => {
+  const { directory, ids } = await ofYesterday();
+  const files = storeFiles(directory);
+  const bounds = { known: TOMORROW, spareBytes: Number.MAX_SAFE_INTEGER / 2 };
+  expect(() => snapshotBeforeUpgrade(files, Date.now(), bounds)).toThrow(
+    expect.objectContaining({
+      code: "STORE_NO_ROOM",
+      detail: expect.objectContaining({ neededBytes: expect.any(Number) as number }) as object,
+    }),
+  );
+  expect(snapshotsIn(files)).toEqual([]);
+  expect(idsIn(directory)).toEqual(plain(ids));
+  expect(inside(directory, (db) => db.pragma("user_version", { simple: true }))).toBe(2);
 });
 
 test("a version goes back to the form it knows, with all that the newer one wrote, and the log says so", async () => {
