@@ -22,6 +22,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   "hostile-gateway": () => import("./hostile-gateway.ts"),
   service: () => import("./service.ts"),
   upgrade: () => import("./upgrade.ts"),
+  arm64: () => import("./arm64.ts"),
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
 };
