@@ -105,7 +105,7 @@ test("a version that ends three times is left for the one before", () => {
 test("a version that does not take the configuration is left at once, and the one before is started", () => {
   upgraded();
   expect(run("upgrade-guard", ["ended"], { ...failed, EXIT_STATUS: "78" }).status).toBe(0);
-  expect(calls()).toBe("systemctl --no-block start holdfast.service\n");
+  expect(calls()).toBe("systemd-run --quiet --collect --on-active=1 systemctl start holdfast.service\n");
   expect(run("launch", ["run"]).out).toMatch(/^this one /);
 });
 
