@@ -203,6 +203,7 @@ function createHeartbeat(
     {
       notify,
       log,
+      isOpening: () => store.state().condition !== "open",
       nowMs: () => clock.bootMs(),
       writer: () => store.control.state(),
       text: () => serviceLine(status()),

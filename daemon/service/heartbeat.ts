@@ -7,6 +7,8 @@ interface Deps {
   readonly log: Log;
   /** Resolves when the store's writer has answered. */
   readonly writer: () => Promise<unknown>;
+  /** Whether the database is still being looked at, salvaged, copied. */
+  readonly isOpening: () => boolean;
   readonly nowMs: () => number;
   /** One line of how it is, for `systemctl status`. */
   readonly text: () => string;
@@ -19,14 +21,16 @@ export interface HeartbeatOptions {
 
 const EXTEND_EVERY_MS = 10_000;
 const EXTEND_BY_MS = 30_000;
+/** For all that comes after the database: models, connections. */
+const REST_MS = 90_000;
 /** A database that is checked or salvaged takes minutes on a slow card; beyond this something hangs. */
 const LONGEST_START_MS = 30 * 60_000;
 /** How often the line in `systemctl status` is renewed where no watchdog is fed. */
 const TELL_MS = 30_000;
 
 /**
- * The first part to start and the last to stop. Until it is told `ready` it asks for more time; then it says that it is
- * alive, each time only after the writer has answered: the timer shows that the loop turns, the answer that the log is
+ * The first part to start and the last to stop. While the database is looked at it asks for more time, and for nothing
+ * else: a start that hangs elsewhere has to end. When it is told `ready` it says that it is alive, each time only after the writer has answered: the timer shows that the loop turns, the answer that the log is
  * written. Inference hosts have deadlines of their own, so one that hangs keeps nothing from being fed.
  */
 export class Heartbeat implements Component {
@@ -75,8 +79,10 @@ export class Heartbeat implements Component {
   }
 
   #extend(): void {
+    const isOpening = this.#deps.isOpening();
+    if (!isOpening) clearInterval(this.#timer);
     if (this.#deps.nowMs() - this.#startedMs > LONGEST_START_MS) return;
-    void this.#say(`EXTEND_TIMEOUT_USEC=${EXTEND_BY_MS * 1000}`);
+    void this.#say(`EXTEND_TIMEOUT_USEC=${(isOpening ? EXTEND_BY_MS : REST_MS) * 1000}`);
   }
 
   /** One question at a time: a writer that hangs is asked once, and nothing is said for it. */

@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
+import { CACHE } from "../service/machine.ts";
 
 const SUITE = "bookworm";
 const EMULATOR = "qemu-aarch64-static";
@@ -28,6 +29,18 @@ export function emulate(): () => void {
   const line = `:${FORMAT}:M::${MAGIC}:${MASK}:${path}:F`;
   execFileSync("sh", ["-c", `printf '%s' "$1" > ${FORMATS}/register`, "sh", line]);
   return () => void spawnSync("sh", ["-c", `echo -1 > ${FORMATS}/${FORMAT}`]);
+}
+
+/** Makes the root while there still is a network: in one of the trial's own there is none. */
+export function prepareForeign(say: (line: string) => void): void {
+  if (missingForForeign().length > 0 || existsSync(join(CACHE, `${SUITE}-arm64`))) return;
+  say("a Debian for arm64: many minutes, the first time");
+  const takeBack = emulate();
+  try {
+    foreignRoot(resolve(CACHE));
+  } finally {
+    takeBack();
+  }
 }
 
 /** A Debian for arm64, made once and kept in `cache`; many minutes the first time. Needs `emulate`. */

@@ -35,7 +35,6 @@ export async function inside({ rounds = DECISIONS, keep, say }: Options): Promis
   const folder = temporaryFolder("arm64");
   const takeBack = emulate();
   try {
-    say("a Debian for arm64: many minutes the first time");
     const root = join(folder, "root");
     execFileSync("cp", ["-a", "--reflink=auto", foreignRoot(resolve(CACHE)), root]);
     cpSync(join(PACKAGES, deb), join(root, "srv/holdfast.deb"));

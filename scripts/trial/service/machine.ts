@@ -12,13 +12,20 @@ const PARTS = ["systemd", "systemd-sysv", "dbus", "iproute2", "procps", "libpam-
 const SUITE = "bookworm";
 const BOOTED = /^(?:starting|running|degraded)/;
 const BOOT_MS = 120_000;
-const COMMAND_MS = 240_000;
+const COMMAND_MS = 600_000;
 
 export const NEEDS = ["debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb"];
 
 /** Programs that are not here, of those that a booted machine needs. */
 export function missingPrograms(): string[] {
   return NEEDS.filter((name) => spawnSync("sh", ["-c", `command -v ${name}`]).status !== 0);
+}
+
+/** Makes what a trial needs of Debian while there still is a network: in one of its own there is none. */
+export function prepareDebian(say: (line: string) => void): void {
+  if (missingPrograms().length > 0 || existsSync(join(CACHE, SUITE))) return;
+  say("a fresh Debian: minutes, the first time");
+  debianRoot(resolve(CACHE));
 }
 
 /** A Debian as it is freshly installed, made once and kept in `cache`; some minutes the first time. */

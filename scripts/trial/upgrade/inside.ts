@@ -36,7 +36,6 @@ export async function inside(options: Options): Promise<TrialResult> {
   if (deb === undefined) return { figures: {}, failures: [`there is no package in ${PACKAGES}: npm run package`] };
   const folder = temporaryFolder("upgrade");
   const cable = await Cable.lay();
-  options.say("a fresh Debian: minutes the first time");
   const machine = Machine.fresh(debianRoot(resolve(CACHE)), join(folder, "root"), cable.holderPid);
   let broker: Mosquitto | undefined;
   try {

@@ -9,7 +9,8 @@ const STATE = "/var/lib/holdfast-upgrade";
 const PREVIOUS = "/usr/lib/holdfast-previous";
 /** Long enough that a rate can be told. */
 const STEADY_MS = 16_000;
-const BACK_MS = 120_000;
+/** One that hangs is given up three times. */
+const BACK_MS = 420_000;
 const SETTLE_SECONDS = 20;
 const START_SECONDS = 8;
 

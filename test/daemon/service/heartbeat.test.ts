@@ -5,7 +5,14 @@ import { notifyOf, watchdogMs } from "../../../daemon/service/notify.ts";
 
 const silent: Log = { debug() {}, info() {}, warn() {}, error() {}, fatal() {}, child: () => silent };
 
-function heart(more: { watchdogMs?: number; writer?: () => Promise<unknown>; notify?: () => Promise<void> } = {}) {
+function heart(
+  more: {
+    watchdogMs?: number;
+    writer?: () => Promise<unknown>;
+    notify?: () => Promise<void>;
+    isOpening?: () => boolean;
+  } = {},
+) {
   const said: string[] = [];
   const heartbeat = new Heartbeat(
     {
@@ -15,6 +22,7 @@ function heart(more: { watchdogMs?: number; writer?: () => Promise<unknown>; not
       },
       log: silent,
       writer: more.writer ?? (async () => undefined),
+      isOpening: more.isOpening ?? (() => true),
       nowMs: () => Date.now(),
       text: () => "mode observe",
     },
@@ -27,7 +35,19 @@ describe("the heartbeat", () => {
   beforeEach(() => void vi.useFakeTimers());
   afterEach(() => void vi.useRealTimers());
 
-  test("asks for more time while it starts, and not for ever", async () => {
+  test("asks for time once more when the database is open, and then no longer: what hangs there has to end", async () => {
+    let isOpening = true;
+    const { heartbeat, said } = heart({ isOpening: () => isOpening });
+    await heartbeat.start();
+    await vi.advanceTimersByTimeAsync(20_000);
+    isOpening = false;
+    await vi.advanceTimersByTimeAsync(600_000);
+    const asked = said.filter((one) => one.startsWith("EXTEND_TIMEOUT_USEC="));
+    expect(asked.map((one) => Number(one.split("=")[1]) / 1e6)).toEqual([30, 30, 30, 90]);
+    await heartbeat.stop();
+  });
+
+  test("asks for more time while its database is looked at, and not for ever", async () => {
     const { heartbeat, said } = heart({ watchdogMs: 30_000 });
     await heartbeat.start();
     await vi.advanceTimersByTimeAsync(60_000);
