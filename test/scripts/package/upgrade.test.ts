@@ -60,7 +60,7 @@ function upgraded(): void {
 }
 
 test("the package's program runs, and after an upgrade the new one", () => {
-  expect(run("launch", ["status"]).out).toBe("this one");
+  expect(run("launch", ["status"], { HOLDFAST_RETURNED: "from somewhere else" }).out).toBe("this one");
   upgraded();
   expect(run("launch", ["status"]).out).toBe("new one");
 });
