@@ -1,7 +1,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { StoreError, toFailure } from "./errors.ts";
 import { type FromWriter, storeProtocol, type ToWriter, type WriterStart } from "./messages.ts";
-import { sqliteCode } from "./sqlite-writer.ts";
+import { isDamage, sqliteCode } from "./sqlite-writer.ts";
 import { Writer } from "./writer.ts";
 
 const RETRY_FIRST_MS = 250;
@@ -205,14 +205,14 @@ class WriterThread {
   #fatal(error: unknown): void {
     const writer = this.#writer;
     this.#writer = undefined;
-    const isDamage = /^SQLITE_(CORRUPT|NOTADB)/.test(sqliteCode(error));
+    const isDamaged = isDamage(error);
     try {
-      if (isDamage) writer?.opening.control.change({ kind: "meta", name: "suspect", value: "yes" });
+      if (isDamaged) writer?.opening.control.change({ kind: "meta", name: "suspect", value: "yes" });
       writer?.release();
     } catch {
       // The first error is the one to tell.
     }
-    const failure = isDamage
+    const failure = isDamaged
       ? toFailure(new StoreError("STORE_CORRUPT", { sqlite: sqliteCode(error) }, { cause: error }))
       : toFailure(error);
     this.#post({ kind: "failed", failure });
