@@ -1,3 +1,4 @@
+import type { ClockTrust } from "./clock.ts";
 import type { Deliveries, Passes } from "./ledger.ts";
 
 /** What `holdfast status --json` prints. */
@@ -29,6 +30,8 @@ export interface Status {
   readonly hosts: readonly HostLine[];
   readonly bus: BusLine;
   readonly lastGood: boolean;
+  /** The wall clock as this machine has it, and whether something keeps it right. */
+  readonly clock: { readonly wall: string; readonly trust: ClockTrust };
 }
 
 export interface AgentStatus {

@@ -61,6 +61,8 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
   const torn = setUnreadableAside(files.position, start.wallMs);
   if (torn !== undefined) notes.push(`position.json could not be read and was set aside as ${basename(torn)}`);
   const position = readPosition(files.position);
+  if (torn === undefined && position === undefined && meta.ordinal !== undefined)
+    notes.push("position.json was missing");
   const known = knownPosition(position, Number(meta.ordinal ?? 0));
   const interrupted = interruptedSalvage(files, meta.salvaging ?? "");
   const opened = openRecords(files, {
@@ -154,6 +156,8 @@ function assertAllowed(path: string): void {
     accessSync(path, constants.R_OK | constants.W_OK);
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code;
+    // May pass: SQLite says it too, and then it is waited for.
+    if (reason === "EROFS") return;
     const hint = "The user that runs Holdfast must be allowed to read and write it.";
     throw new StoreError("STORE_UNUSABLE", { file: path, reason }, { cause, hint });
   }

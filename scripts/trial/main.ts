@@ -23,6 +23,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   service: () => import("./service.ts"),
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
+  torn: () => import("./torn.ts"),
 };
 
 const { values, positionals } = parseArgs({

@@ -9,11 +9,13 @@ import { Readings } from "../pumps.ts";
 import { createRandom } from "../random.ts";
 import { paced, Sensor } from "../sensor.ts";
 import type { TrialOptions, TrialResult } from "../trial.ts";
+import { clock } from "./clock.ts";
 import { password } from "./credentials.ts";
 import { dropIns } from "./drop-ins.ts";
 import { fullDisk } from "./full-disk.ts";
 import { hardened } from "./hardened.ts";
 import { debianRoot, Machine, missingPrograms } from "./machine.ts";
+import { readOnly } from "./read-only.ts";
 import { DATA, DRAIN_MS, drained, FILE, fresh, pumps, type Site } from "./site.ts";
 import { install, killed, ready, seconds, stopAndStart, typo, UNIT, watchdog } from "./steps.ts";
 
@@ -32,6 +34,8 @@ const STEPS: Readonly<Record<string, (site: Site, claims: Claims) => Promise<voi
   hardened,
   password,
   "drop-ins": dropIns,
+  "read-only": readOnly,
+  clock,
 };
 
 type Options = Pick<TrialOptions, "rounds" | "seed" | "faults" | "keep" | "say">;

@@ -17,6 +17,7 @@ function heart(more: { watchdogMs?: number; writer?: () => Promise<unknown>; not
       writer: more.writer ?? (async () => undefined),
       nowMs: () => Date.now(),
       text: () => "mode observe",
+      starting: () => "starts: looks at its database",
     },
     { watchdogMs: more.watchdogMs },
   );
