@@ -36,7 +36,7 @@ import { type OpenedQueries, openQueries } from "./open-queries.ts";
 import { createRuntime, type Runtime } from "./runtime.ts";
 import { Heartbeat } from "./service/heartbeat.ts";
 import { notifyOf, watchdogMs } from "./service/notify.ts";
-import { serviceLine } from "./service/service-line.ts";
+import { serviceLine, startLine } from "./service/service-line.ts";
 import { MqttSources } from "./sources/mqtt.ts";
 import type { Status } from "./status.ts";
 import { type Running, statusOf } from "./status-of.ts";
@@ -100,8 +100,8 @@ export async function compose(options: ComposeOptions): Promise<Composed> {
   bus.subscribe(sources.subscriptions);
   bus.onMessage = (message) => sources.accept(message);
   const startedMs = clock.bootMs();
-  const returned = environment[RETURNED];
-  const running = { ...{ latch, modes, acting, prepared, store }, inference, runtime, bus, usesLastGood, returned };
+  const facts = { usesLastGood, returned: environment[RETURNED] };
+  const running = { ...{ latch, modes, acting, prepared, store, clock }, inference, runtime, bus, ...facts };
   const ready = new Ready(log, dataDirectory, running);
   const status = (): Status => statusOf({ ...running, isReady: ready.isReady, uptimeMs: clock.bootMs() - startedMs });
   const reader = new Reader({ directory: dataDirectory, readerPath: childPath("daemon/store/reader-thread") });
@@ -207,6 +207,7 @@ function createHeartbeat(
       nowMs: () => clock.bootMs(),
       writer: () => store.control.state(),
       text: () => serviceLine(status()),
+      starting: () => startLine(store.state()),
     },
     { watchdogMs: watchdogMs(environment) },
   );

@@ -2,10 +2,11 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs
 import { dirname, join, resolve } from "node:path";
 import type { Environment } from "../config/environment.ts";
 import type { LoadedConfig } from "../config/load.ts";
-import { writeDurably } from "./durable-file.ts";
+import { syncFolder, writeDurably } from "./durable-file.ts";
 
 /** Where the copy of the last configuration that worked is kept. */
 const FOLDER = "last-good";
+const ORIGIN = "origin.json";
 
 /**
  * Keeps a copy of the files of a configuration that started. With `run --last-good` a typo and a power cut together
@@ -14,6 +15,7 @@ const FOLDER = "last-good";
 export function rememberLastGood(dataDirectory: string, loaded: LoadedConfig): void {
   const folder = join(dataDirectory, FOLDER);
   const fresh = `${folder}.new`;
+  if (!existsSync(folder) && copyIn(fresh) !== undefined) renameSync(fresh, folder);
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { recursive: true });
   for (const file of loaded.files) {
@@ -21,13 +23,18 @@ export function rememberLastGood(dataDirectory: string, loaded: LoadedConfig): v
     writeDurably(join(fresh, file.path), file.bytes);
   }
   writeDurably(
-    join(fresh, "origin.json"),
+    join(fresh, ORIGIN),
     JSON.stringify({ main: loaded.files[0]?.path, baseDirectory: loaded.baseDirectory }),
   );
+  syncFolder(fresh);
   const old = `${folder}.old`;
-  rmSync(old, { recursive: true, force: true });
-  if (existsSync(folder)) renameSync(folder, old);
+  if (existsSync(folder)) {
+    rmSync(old, { recursive: true, force: true });
+    renameSync(folder, old);
+  }
   renameSync(fresh, folder);
+  // Before the older one goes, this one has to be there under its name.
+  syncFolder(dataDirectory);
   rmSync(old, { recursive: true, force: true });
 }
 
@@ -48,16 +55,29 @@ export function likelyDataDirectory(file: string, environment: Environment): str
   return resolve(folder, named ?? (folder === PACKAGE.configuration ? PACKAGE.data : ".holdfast"));
 }
 
-/** The kept copy: its main file, and the folder that relative paths in it still mean; undefined when there is none. */
-export function findLastGood(dataDirectory: string): { file: string; baseDirectory: string } | undefined {
-  for (const name of [FOLDER, `${FOLDER}.old`]) {
-    const folder = join(dataDirectory, name);
-    if (!existsSync(join(folder, "origin.json"))) continue;
-    const origin = JSON.parse(readFileSync(join(folder, "origin.json"), "utf8")) as {
-      main: string;
-      baseDirectory: string;
+export interface KeptCopy {
+  readonly file: string;
+  /** What relative paths in it still mean. */
+  readonly baseDirectory: string;
+}
+
+/** The kept copies, the best first. One that a power cut left without its origin is none. */
+export function keptCopies(dataDirectory: string): KeptCopy[] {
+  const names = [FOLDER, `${FOLDER}.new`, `${FOLDER}.old`];
+  return names.flatMap((name) => copyIn(join(dataDirectory, name)) ?? []);
+}
+
+function copyIn(folder: string): KeptCopy | undefined {
+  try {
+    const origin = JSON.parse(readFileSync(join(folder, ORIGIN), "utf8")) as {
+      main?: unknown;
+      baseDirectory?: unknown;
     };
-    return { file: join(folder, origin.main), baseDirectory: origin.baseDirectory };
+    const { main, baseDirectory } = origin;
+    if (typeof main !== "string" || typeof baseDirectory !== "string") return undefined;
+    return { file: join(folder, main), baseDirectory };
+  } catch {
+    // There is none, or only a part of one: it is written last.
+    return undefined;
   }
-  return undefined;
 }

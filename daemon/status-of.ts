@@ -1,6 +1,7 @@
 import type { Inference } from "../models/inference.ts";
 import type { Acting } from "./act/acting.ts";
 import type { Bus } from "./bus/bus.ts";
+import type { Clock } from "./clock.ts";
 import type { Prepared } from "./generation.ts";
 import type { Latch } from "./latch.ts";
 import { sumLedgers } from "./ledger.ts";
@@ -11,6 +12,7 @@ import type { Store } from "./store/store.ts";
 import { version } from "./version.ts";
 
 export interface Running {
+  readonly clock: Pick<Clock, "wallMs" | "trust">;
   readonly latch: Latch;
   readonly acting: Pick<Acting, "figures">;
   readonly modes: Modes;
@@ -27,7 +29,7 @@ export interface Running {
 
 /** The present state of the daemon, asked of its parts in one turn of the loop: the ledgers fit each other. */
 export function statusOf(running: Running): Status {
-  const { latch, modes, acting, prepared, store, inference, runtime, bus } = running;
+  const { clock, latch, modes, acting, prepared, store, inference, runtime, bus } = running;
   const agents = runtime.status();
   const ledgers = runtime.ledgers();
   const since = ledgers.map((ledger) => ledger.sinceStart());
@@ -82,6 +84,7 @@ export function statusOf(running: Running): Status {
     bus: { kind, address, connected, ...(reason === undefined ? {} : { reason }), heldAcknowledgements },
     lastGood: running.usesLastGood,
     returned: running.returned ?? null,
+    clock: { wall: new Date(clock.wallMs()).toISOString(), trust: clock.trust() },
   };
 }
 

@@ -1,3 +1,4 @@
+import type { ClockTrust } from "./clock.ts";
 import type { Deliveries, Passes } from "./ledger.ts";
 
 /** What `holdfast status --json` prints. */
@@ -32,6 +33,8 @@ export interface Status {
   readonly lastGood: boolean;
   /** Why the version before the installed one runs; null: the installed one does. */
   readonly returned: string | null;
+  /** The wall clock as this machine has it, and whether something keeps it right. */
+  readonly clock: { readonly wall: string; readonly trust: ClockTrust };
 }
 
 export interface AgentStatus {

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { loadConfig } from "../../config/load.ts";
 import { ConfigInvalid } from "../errors.ts";
-import { findLastGood, likelyDataDirectory } from "../last-good.ts";
+import { keptCopies, likelyDataDirectory } from "../last-good.ts";
 import type { Io } from "./io.ts";
 
 export interface Where {
@@ -30,7 +30,7 @@ export function dataDirectory(where: Where, io: Io): string {
   const loaded = loadConfig({ file, environment: io.environment });
   if (!loaded.ok) {
     const likely = likelyDataDirectory(file, io.environment);
-    if (findLastGood(likely) === undefined) throw new ConfigInvalid(loaded.problems);
+    if (keptCopies(likely).length === 0) throw new ConfigInvalid(loaded.problems);
     io.err(`holdfast: ${file} has mistakes (holdfast check-config lists them); this is about the data in ${likely}\n`);
     return likely;
   }

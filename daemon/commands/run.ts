@@ -5,7 +5,7 @@ import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.t
 import { bundledExample } from "../assets.ts";
 import { type Composed, compose } from "../compose.ts";
 import { ConfigInvalid, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
-import { findLastGood, likelyDataDirectory, rememberLastGood } from "../last-good.ts";
+import { type KeptCopy, keptCopies, likelyDataDirectory, rememberLastGood } from "../last-good.ts";
 import { startAll, stopAll, withinDeadline } from "../lifecycle.ts";
 import { createLog, createTerminalLog, type Log } from "../log.ts";
 import { RETURNED, version } from "../version.ts";
@@ -81,18 +81,24 @@ async function build(file: string, options: Options, io: Io, fail: (error: Error
     if (!(error instanceof ConfigInvalid) || options.lastGood !== true) throw error;
     const dataDirectory =
       options.data === undefined ? likelyDataDirectory(file, io.environment) : resolve(options.data);
-    const kept = findLastGood(dataDirectory);
-    if (kept === undefined) {
-      io.err(`holdfast: no configuration that worked is kept in ${dataDirectory}; --data names another folder\n`);
-      throw error;
+    const stand = async ({ file: copy, baseDirectory }: KeptCopy): Promise<Built> => {
+      const chosen = choose(copy, { ...options, data: dataDirectory }, io, error.problems, baseDirectory);
+      return await compositionOf(chosen, file, io, fail);
+    };
+    for (const kept of keptCopies(dataDirectory)) {
+      const built = await stand(kept).catch((cause: unknown) => notUsable(kept, cause, io));
+      if (built !== undefined) return built;
     }
-    return await compositionOf(
-      choose(kept.file, { ...options, data: dataDirectory }, io, error.problems, kept.baseDirectory),
-      file,
-      io,
-      fail,
-    );
+    io.err(`holdfast: no configuration that worked is kept in ${dataDirectory}; --data names another folder\n`);
+    throw error;
   }
+}
+
+/** A copy that was torn is passed over for the next one. */
+function notUsable({ file }: KeptCopy, error: unknown, io: Io): undefined {
+  if (!(error instanceof ConfigInvalid)) throw error;
+  io.err(`holdfast: the kept copy ${file} can not be used either\n`);
+  return undefined;
 }
 
 /** On a full disk the older copy stays: no reason not to run. */

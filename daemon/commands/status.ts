@@ -26,6 +26,12 @@ function actionWords({ running, awaitingApproval, handoffs }: Status["actions"])
   return `${count(running)} under way, ${count(awaitingApproval)} waiting for approval, ${count(handoffs)} tasks for people`;
 }
 
+/** Durations are kept by the time since the boot, which does not jump; only times that people read are at stake. */
+function clockLine({ wall, trust }: Status["clock"], paint: Paint): string {
+  const words = { synced: "", unknown: "nothing says that it is right", unsynced: "it is wrong" }[trust];
+  return `clock       ${wall}: ${trust === "unsynced" ? paint(words, "yellow") : words}`;
+}
+
 function statusText(status: Status, io: Io): string {
   const paint = painter(io);
   const { deliveries, passes, store } = status;
@@ -41,6 +47,7 @@ function statusText(status: Status, io: Io): string {
     `actions     ${actionWords(status.actions)}`,
     `store       ${store.path}: ${count(store.records)} records, ${bytes(store.bytes)}, WAL ${bytes(store.walBytes)}${store.state === "ok" ? "" : paint(` ${store.state}: ${store.reason ?? ""}`, "red")}`,
   ];
+  if (status.clock.trust !== "synced") lines.push(clockLine(status.clock, paint));
   for (const gap of status.gaps.slice(-5)) lines.push(`gap         ${gap.from} to ${gap.to}: ${gap.reason}`);
   const agents = table(
     [

@@ -12,6 +12,8 @@ interface Deps {
   readonly nowMs: () => number;
   /** One line of how it is, for `systemctl status`. */
   readonly text: () => string;
+  /** The same before it is ready. */
+  readonly starting: () => string;
 }
 
 export interface HeartbeatOptions {
@@ -53,7 +55,7 @@ export class Heartbeat implements Component {
 
   async start(): Promise<void> {
     this.#startedMs = this.#deps.nowMs();
-    await this.#say(`EXTEND_TIMEOUT_USEC=${EXTEND_BY_MS * 1000}`, "STATUS=starts: looks at its database");
+    await this.#say(`EXTEND_TIMEOUT_USEC=${EXTEND_BY_MS * 1000}`, `STATUS=${this.#deps.starting()}`);
     this.#timer = setInterval(() => this.#extend(), EXTEND_EVERY_MS);
     this.#timer.unref();
   }
@@ -82,7 +84,8 @@ export class Heartbeat implements Component {
     const isOpening = this.#deps.isOpening();
     if (!isOpening) clearInterval(this.#timer);
     if (this.#deps.nowMs() - this.#startedMs > LONGEST_START_MS) return;
-    void this.#say(`EXTEND_TIMEOUT_USEC=${(isOpening ? EXTEND_BY_MS : REST_MS) * 1000}`);
+    const byMs = isOpening ? EXTEND_BY_MS : REST_MS;
+    void this.#say(`EXTEND_TIMEOUT_USEC=${byMs * 1000}`, `STATUS=${this.#deps.starting()}`);
   }
 
   /** One question at a time: a writer that hangs is asked once, and nothing is said for it. */

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, rmSync, statfsSync, statSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, statfsSync, statSync, unlinkSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 
 const CHUNK_BYTES = 65_536;
@@ -21,9 +21,10 @@ export class Ballast {
   }
 
   release(): boolean {
-    const wasThere = statSync(this.#path, { throwIfNoEntry: false }) !== undefined;
-    rmSync(this.#path, { force: true });
-    return wasThere;
+    if (statSync(this.#path, { throwIfNoEntry: false }) === undefined) return false;
+    // Not rmSync: of a disk that became read-only it throws an error without a code.
+    unlinkSync(this.#path);
+    return true;
   }
 
   /** Takes the room again, when the disk has at least three times as much. */

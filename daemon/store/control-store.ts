@@ -1,11 +1,13 @@
 import { copyFileSync, existsSync, renameSync, rmSync, statSync } from "node:fs";
+import { basename } from "node:path";
 import { crashpoint } from "../crashpoint.ts";
+import { syncFolder } from "../durable-file.ts";
 import { fsyncFile } from "./ballast.ts";
 import type { StoreFiles } from "./files.ts";
 import type { ControlChange, ControlState } from "./messages.ts";
 import { isFresh, migrate } from "./migrations.ts";
 import { controlSchema } from "./schema.ts";
-import { type Database, openForWriting } from "./sqlite-writer.ts";
+import { type Database, isDamage, openForWriting } from "./sqlite-writer.ts";
 
 /** control.db: small, in a rollback journal so that it is one file, and copied at each change. */
 export class ControlStore {
@@ -74,6 +76,7 @@ export class ControlStore {
       copyFileSync(this.#files.control, temporary);
       fsyncFile(temporary);
       renameSync(temporary, this.#files.controlCopy);
+      syncFolder(this.#files.directory);
     } catch (error) {
       // The change itself is safe; without room for the copy the older copy stays.
       this.notes.push(`control.db was not copied: ${String(error)}`);
@@ -85,25 +88,59 @@ export class ControlStore {
   /** The database, or else its copy, or else a new one. What can not be used is kept beside it. */
   #open(wallMs: number): Database {
     const { control, controlCopy } = this.#files;
-    const hadFile = existsSync(control) && statSync(control).size > 0;
+    const aside = `${control}.corrupt-${wallMs}`;
+    const hadFile = hasBytes(control);
+    const hadJournal = hasBytes(`${control}-journal`);
+    // To open it plays the journal back, right or wrong: what was there is kept until that has come out well.
+    if (hadJournal) copyParts(control, aside);
     const opened = hadFile ? tryOpen(control) : undefined;
-    if (opened !== undefined && !(isEmptied(opened) && existsSync(controlCopy))) return settle(opened);
+    if (opened !== undefined && !(isFresh(opened) && existsSync(controlCopy))) {
+      if (hadJournal) removeParts(aside);
+      return settle(opened);
+    }
     opened?.close();
-    if (hadFile) {
-      renameSync(control, `${control}.corrupt-${wallMs}`);
-      this.notes.push(`control.db could not be read and was set aside as control.db.corrupt-${wallMs}`);
-    }
-    if (existsSync(controlCopy)) {
-      copyFileSync(controlCopy, control);
-      const copy = tryOpen(control);
-      if (copy !== undefined) {
-        this.notes.push("control.db was restored from its copy");
-        return settle(copy);
-      }
-      rmSync(control, { force: true });
-    }
-    return settle(openForWriting(control));
+    if (hadFile) this.notes.push(`control.db could not be read and was set aside as ${basename(aside)}`);
+    else if (hadJournal)
+      this.notes.push(`control.db was lost; its journal was set aside as ${basename(aside)}-journal`);
+    if (hadFile && !hadJournal) renameSync(control, aside);
+    else removeParts(control);
+    return settle(this.#restored(wallMs) ?? openForWriting(control));
   }
+
+  #restored(wallMs: number): Database | undefined {
+    const { control, controlCopy } = this.#files;
+    if (!existsSync(controlCopy)) return undefined;
+    copyFileSync(controlCopy, control);
+    const copy = tryOpen(control);
+    if (copy !== undefined) {
+      this.notes.push("control.db was restored from its copy");
+      return copy;
+    }
+    rmSync(control, { force: true });
+    const aside = `${controlCopy}.corrupt-${wallMs}`;
+    renameSync(controlCopy, aside);
+    this.notes.push(`its copy could not be read either and was set aside as ${basename(aside)}`);
+    return undefined;
+  }
+}
+
+const PARTS = ["", "-journal"] as const;
+
+function hasBytes(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+function copyParts(from: string, to: string): void {
+  for (const part of PARTS) {
+    if (!hasBytes(from + part)) continue;
+    copyFileSync(from + part, to + part);
+    fsyncFile(to + part);
+  }
+}
+
+/** The file first: half written and without its journal it could be taken for whole. */
+function removeParts(path: string): void {
+  for (const part of PARTS) rmSync(path + part, { force: true });
 }
 
 function settle(database: Database): Database {
@@ -113,16 +150,16 @@ function settle(database: Database): Database {
   return database;
 }
 
-function isEmptied(database: Database): boolean {
-  return isFresh(database);
-}
-
 function tryOpen(path: string): Database | undefined {
   const database = openForWriting(path);
   try {
     if (database.pragma("quick_check", { simple: true }) === "ok") return database;
-  } catch {
-    // Not a database, or damaged: the copy is tried next.
+  } catch (error) {
+    // A disk that can not be read or written just now is no damage.
+    if (!isDamage(error)) {
+      database.close();
+      throw error;
+    }
   }
   database.close();
   return undefined;

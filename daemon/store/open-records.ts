@@ -2,9 +2,9 @@ import { existsSync, statSync } from "node:fs";
 import { StoreError } from "./errors.ts";
 import type { StoreFiles } from "./files.ts";
 import { isFresh, migrate } from "./migrations.ts";
-import { quarantine } from "./quarantine.ts";
+import { asideName, quarantine } from "./quarantine.ts";
 import { recordsSchema } from "./schema.ts";
-import { assertVersion, type Database, openForWriting, sqliteCode } from "./sqlite-writer.ts";
+import { assertVersion, type Database, isDamage, openForWriting } from "./sqlite-writer.ts";
 
 export const PAGE_BYTES = 2048;
 /** The WAL keeps at most this much room once a checkpoint has emptied it. */
@@ -21,11 +21,22 @@ export interface OpenedRecords {
   readonly notes: string[];
 }
 
-/** Opens records.db or makes it; sets aside what can not be read. `wasKnown`: there has been a log here before. */
-export function openRecords(files: StoreFiles, wallMs: number, wasKnown: boolean, isSuspect: boolean): OpenedRecords {
+interface Circumstances {
+  readonly wallMs: number;
+  /** There has been a log here before. */
+  readonly wasKnown: boolean;
+  /** A running daemon came upon damage. */
+  readonly isSuspect: boolean;
+  /** Told before anything is set aside, so that a start after a power cut knows of it. */
+  readonly announce: (aside: string) => void;
+}
+
+/** Opens records.db or makes it; sets aside what can not be read. */
+export function openRecords(files: StoreFiles, circumstances: Circumstances): OpenedRecords {
+  const { wallMs, wasKnown, isSuspect, announce } = circumstances;
   const notes: string[] = [];
   const existed = existsSync(files.records);
-  let why = existed && wasKnown && statSync(files.records).size === 0 ? "the file is empty" : undefined;
+  let why = withoutTheFile(files.records, wasKnown);
   if (why === undefined) {
     const tried = tryOpen(files.records, notes, isSuspect, wasKnown && existed);
     if (typeof tried !== "string") {
@@ -34,11 +45,22 @@ export function openRecords(files: StoreFiles, wallMs: number, wasKnown: boolean
     }
     why = tried;
   }
-  const aside = quarantine(files.records, wallMs);
+  const aside = asideName(files.records, wallMs);
+  announce(aside);
+  quarantine(files.records, aside);
   notes.push(`records.db was set aside as ${aside}: ${why}`);
   const database = openForWriting(files.records);
   settle(database);
   return { database, aside, notes };
+}
+
+/** Beside a file that is empty or missing SQLite deletes the WAL, which may hold all that there is: it is never opened so. */
+function withoutTheFile(path: string, wasKnown: boolean): string | undefined {
+  const size = statSync(path, { throwIfNoEntry: false })?.size;
+  if (size !== undefined && size > 0) return undefined;
+  const hasWal = (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0;
+  if (size === undefined) return hasWal ? "the file was missing, and its write-ahead log was there" : undefined;
+  return wasKnown || hasWal ? "the file is empty" : undefined;
 }
 
 /** The database, or the reason why it can not be used. */
@@ -54,10 +76,8 @@ function tryOpen(path: string, notes: string[], isSuspect: boolean, mustHaveTabl
     return damage;
   } catch (error) {
     database?.close();
-    const code = sqliteCode(error);
     if (error instanceof StoreError && error.code === "STORE_CORRUPT") return String(error.detail.reason);
-    if (code.startsWith("SQLITE_CORRUPT") || code === "SQLITE_NOTADB")
-      return String(error instanceof Error ? error.message : error);
+    if (isDamage(error)) return String(error instanceof Error ? error.message : error);
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
 import type { Signer } from "../../sync/signing.ts";
@@ -13,11 +14,13 @@ import { lockDirectory } from "./lock.ts";
 import type { WriterStart } from "./messages.ts";
 import type { Schema } from "./migrations.ts";
 import { openRecords } from "./open-records.ts";
-import { type Position, readPosition } from "./position.ts";
-import { type Salvaged, salvage } from "./salvage.ts";
+import { type Position, readPosition, setUnreadableAside } from "./position.ts";
+import { finishQuarantine, isSetAside } from "./quarantine.ts";
+import { type Salvaged, salvage, salvagedFrom } from "./salvage.ts";
 import { controlSchema, recordsSchema } from "./schema.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
+import { sweepTemporaries } from "./temporaries.ts";
 import { returnToOlder } from "./versions/return.ts";
 import { snapshotBeforeUpgrade, snapshotsIn } from "./versions/snapshot.ts";
 
@@ -76,29 +79,39 @@ function changeForms(files: StoreFiles, wallMs: number): string[] {
 
 function openLog(start: WriterStart, files: StoreFiles, lock: Database, control: ControlStore): Opening {
   const meta = control.state().meta;
+  const notes = sweepTemporaries(files);
+  const torn = setUnreadableAside(files.position, start.wallMs);
+  if (torn !== undefined) notes.push(`position.json could not be read and was set aside as ${basename(torn)}`);
   const position = readPosition(files.position);
+  if (torn === undefined && position === undefined && meta.ordinal !== undefined)
+    notes.push("position.json was missing");
   const known = knownPosition(position, Number(meta.ordinal ?? 0));
-  const interrupted = meta.salvaging ?? "";
-  // What a salvage that was cut short had copied is less than what it can be copied from.
-  if (interrupted !== "" && existsSync(interrupted)) removeDatabase(files.records);
-  const opened = openRecords(files, start.wallMs, known !== undefined, meta.suspect === "yes");
+  const interrupted = interruptedSalvage(files, meta.salvaging ?? "");
+  const opened = openRecords(files, {
+    wallMs: start.wallMs,
+    wasKnown: known !== undefined,
+    isSuspect: meta.suspect === "yes",
+    announce: (aside) =>
+      control.change({ kind: "meta", name: "salvaging", value: [aside, ...interrupted].join(ASIDE_SEPARATOR) }),
+  });
   const { database } = opened;
   if (meta.suspect === "yes") control.change({ kind: "meta", name: "suspect", value: "" });
-  const aside = opened.aside ?? (interrupted !== "" && existsSync(interrupted) ? interrupted : undefined);
-  if (aside !== undefined) control.change({ kind: "meta", name: "salvaging", value: aside });
-  const salvaged = aside === undefined ? undefined : salvage(aside, database, opened.notes);
+  const asides = [...(opened.aside === undefined ? [] : [opened.aside]), ...interrupted];
+  if (asides.length === 0 && (meta.salvaging ?? "") !== "")
+    control.change({ kind: "meta", name: "salvaging", value: "" });
+  const salvaged = asides.length === 0 ? undefined : salvage(asides, database, opened.notes);
   const previous = lastEpoch(database);
   const last = lastRecord(database);
   const reason = startReason({
     previous,
     lastN: last?.n ?? 0,
     known,
-    quarantined: aside !== undefined,
+    quarantined: salvaged !== undefined,
     wentBack: existsSync(files.wentBack),
     bootId: start.bootId,
     fingerprint: start.fingerprint,
   });
-  const { signer, notes } = gatewayKey(files, control, start.wallMs);
+  const key = gatewayKey(files, control, start.wallMs);
   const ordinal = Math.max(previous?.ordinal ?? 0, known?.ordinal ?? 0) + 1;
   return {
     files,
@@ -112,10 +125,28 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     reason,
     gap: gapOf(reason, last?.wallMs, position?.wallMs, start.wallMs),
     lastN: Math.max(last?.n ?? 0, known?.n ?? 0),
-    notes: [...control.notes, ...opened.notes, ...notes],
+    notes: [...control.notes, ...notes, ...opened.notes, ...key.notes],
     salvaged,
-    signer,
+    signer: key.signer,
   };
+}
+
+const ASIDE_SEPARATOR = "\n";
+
+/**
+ * What was set aside and not copied to its end before the power went. What had been copied is less than what it can be
+ * copied from, and goes; but not where the log went on after it.
+ */
+function interruptedSalvage(files: StoreFiles, noted: string): string[] {
+  const asides = noted.split(ASIDE_SEPARATOR).map((path) => join(files.directory, basename(path)));
+  for (const aside of asides) if (noted !== "") finishQuarantine(files.records, aside);
+  const there = noted === "" ? [] : asides.filter(isSetAside);
+  if (there.length === 0) return [];
+  const source = salvagedFrom(files.records);
+  if (source === undefined) return there;
+  if (there.some((aside) => basename(aside) === source)) return [];
+  removeDatabase(files.records);
+  return there;
 }
 
 const KEY_NAME = "gatewayKey";
@@ -148,6 +179,8 @@ function assertAllowed(path: string): void {
     accessSync(path, constants.R_OK | constants.W_OK);
   } catch (cause) {
     const reason = (cause as NodeJS.ErrnoException).code;
+    // May pass: SQLite says it too, and then it is waited for.
+    if (reason === "EROFS") return;
     const hint = "The user that runs Holdfast must be allowed to read and write it.";
     throw new StoreError("STORE_UNUSABLE", { file: path, reason }, { cause, hint });
   }

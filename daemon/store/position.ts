@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync } from "node:fs";
 import type { StreamHead } from "../../sync/records.ts";
 import { type Signed, type Signer, signedParts, signedText } from "../../sync/signing.ts";
 import { writeDurably } from "../durable-file.ts";
@@ -32,6 +32,14 @@ export function readPosition(path: string): Position | undefined {
   if (read === undefined) return undefined;
   const { ordinal, epoch, n, wallMs } = read;
   return { ordinal, epoch, n, wallMs };
+}
+
+/** One that is there and can not be read is kept aside, since it is signed evidence; undefined: nothing is wrong with it. */
+export function setUnreadableAside(path: string, wallMs: number): string | undefined {
+  if (!existsSync(path) || readTestimony(path) !== undefined) return undefined;
+  const aside = `${path}.unreadable-${wallMs}`;
+  renameSync(path, aside);
+  return aside;
 }
 
 export function readTestimony(path: string): Testimony | undefined {

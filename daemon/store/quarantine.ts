@@ -1,15 +1,31 @@
 import { existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { crashpoint } from "../crashpoint.ts";
+import { syncFolder } from "../durable-file.ts";
 
 const KEEP = 2;
+/** The file itself first: as long as it is in its place, nothing was begun. */
 const PARTS = ["", "-wal", "-shm"] as const;
 
+/** Under which name a database is set aside. */
+export function asideName(path: string, wallMs: number): string {
+  return `${path}.corrupt-${wallMs}`;
+}
+
 /** Sets a database aside under a name that says when; never deletes it, but keeps only the newest two. */
-export function quarantine(path: string, wallMs: number): string {
-  const aside = `${path}.corrupt-${wallMs}`;
-  for (const part of PARTS) if (existsSync(path + part)) renameSync(path + part, aside + part);
+export function quarantine(path: string, aside: string): void {
+  moveAside(path, aside);
   for (const old of setAside(path).slice(KEEP)) for (const part of PARTS) rmSync(old + part, { force: true });
-  return aside;
+}
+
+/** Goes on where a power cut ended it: what is left in the old place belongs to what was moved already. */
+export function finishQuarantine(path: string, aside: string): void {
+  if (isSetAside(aside) && !existsSync(path)) moveAside(path, aside);
+}
+
+/** Whether anything lies there. */
+export function isSetAside(aside: string): boolean {
+  return PARTS.some((part) => existsSync(aside + part));
 }
 
 /** What was set aside before, newest first. */
@@ -20,4 +36,12 @@ export function setAside(path: string): string[] {
     .filter((name) => name.startsWith(prefix) && /^\d+$/.test(name.slice(prefix.length)))
     .sort((a, b) => timeOf(b) - timeOf(a))
     .map((name) => join(dirname(path), name));
+}
+
+function moveAside(path: string, aside: string): void {
+  for (const part of PARTS) {
+    if (existsSync(path + part) && !existsSync(aside + part)) renameSync(path + part, aside + part);
+    crashpoint(`quarantine.moved${part}`);
+  }
+  syncFolder(dirname(path));
 }

@@ -1,12 +1,14 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync, writeFileSync } from "node:fs";
+import { basename } from "node:path";
 import { recordKinds } from "../../sync/kinds.ts";
 import type { StreamHead } from "../../sync/records.ts";
 import { dropBody } from "./bodies.ts";
 import { bodyHash } from "./heads.ts";
 import type { LogTables } from "./log-tables.ts";
-import { type Database, openForSalvage, type Statement } from "./sqlite-writer.ts";
+import { type Database, openForLook, openForSalvage, type Statement } from "./sqlite-writer.ts";
 
 const CHUNK_ROWS = 512;
+const PAGE_BYTES = 2048;
 const BUDGET_MS = 20_000;
 const MOST_HOLES = 1000;
 const LEAST_ROW_BYTES = 128;
@@ -26,21 +28,52 @@ const SMALL_TABLES = [
   "limitState",
 ] as const;
 
+/** In the new database: the name of what it was copied from, from the first record on that was not copied. */
+const SOURCE = "salvagedFrom";
+
 export interface Salvaged {
   readonly rows: number;
+  readonly from: string;
 }
 
 type Row = Record<string, unknown> & { n: number; body: string; hash: Buffer };
 
-/** Copies what can still be read of a database that was set aside into the new one. What it left out, it notes. */
-export function salvage(aside: string, into: Database, notes: string[]): Salvaged {
+/** Copies what can still be read of databases that were set aside into the new one, the newest first. */
+export function salvage(asides: readonly string[], into: Database, notes: string[]): Salvaged {
+  const rows = asides.reduce((sum, aside) => sum + salvageOne(aside, into, notes), 0);
+  return { rows, from: basename(asides[0] ?? "") };
+}
+
+/** In the new epoch's first transaction: from here on the log is more than a copy. */
+export function recordSource(database: Database, { from }: Salvaged): void {
+  database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(SOURCE, from);
+}
+
+/** From what a log was copied before it went on; "" for one that did not go on; undefined: it can not be told. */
+export function salvagedFrom(path: string): string | undefined {
+  if (!existsSync(path)) return "";
+  let database: Database | undefined;
+  try {
+    database = openForLook(path);
+    return (database.prepare("SELECT value FROM meta WHERE name = ?").pluck().get(SOURCE) as string | undefined) ?? "";
+  } catch {
+    // Damaged as well: it is set aside like any other.
+    return undefined;
+  } finally {
+    database?.close();
+  }
+}
+
+/** What it left out, it notes. */
+function salvageOne(aside: string, into: Database, notes: string[]): number {
   let from: Database;
   try {
+    withSomeFile(aside);
     from = openForSalvage(aside);
     from.prepare("SELECT n FROM record LIMIT 1").get();
   } catch (error) {
     notes.push(`nothing could be read of it: ${error instanceof Error ? error.message : String(error)}`);
-    return { rows: 0 };
+    return 0;
   }
   const copied = SMALL_TABLES.filter((table) => copyTable(from, into, table, notes));
   into.prepare("INSERT OR REPLACE INTO meta SELECT 'lifeMs', coalesce(max(lifeMs), 0) FROM ageMark").run();
@@ -48,7 +81,13 @@ export function salvage(aside: string, into: Database, notes: string[]): Salvage
   if (!copied.includes("total") || !copied.includes("tally")) sumRollups(into, notes);
   from.close();
   notes.push(`${rows} records were saved`);
-  return { rows };
+  return rows;
+}
+
+/** A WAL is read only beside a file that has a page; that page is read from the WAL where it holds one. */
+function withSomeFile(aside: string): void {
+  const isEmpty = (statSync(aside, { throwIfNoEntry: false })?.size ?? 0) === 0;
+  if (isEmpty && existsSync(`${aside}-wal`)) writeFileSync(aside, Buffer.alloc(PAGE_BYTES));
 }
 
 /** True when the table was read to its end. */

@@ -1,21 +1,31 @@
+import { accessSync, constants } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { StoreError, toFailure } from "./errors.ts";
 import { type FromWriter, storeProtocol, type ToWriter, type WriterStart } from "./messages.ts";
-import { sqliteCode } from "./sqlite-writer.ts";
+import { isDamage, sqliteCode } from "./sqlite-writer.ts";
 import { Writer } from "./writer.ts";
 
 const RETRY_FIRST_MS = 250;
 const RETRY_LAST_MS = 5000;
+/** A start on a read-only disk waits so long, then ends: for a service that has mounts of its own it becomes writable only with the next start. */
+const READ_ONLY_START_MS = 60_000;
 /** What may pass by itself: a full disk, a card that was pulled, somebody else's lock. */
-const PASSING = /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|NOMEM)/;
+const PASSING = /^(SQLITE_(FULL|IOERR|READONLY|CANTOPEN|BUSY|NOMEM)|ENOSPC|EDQUOT|EROFS|EIO|ENOMEM|EMFILE|ENFILE)/;
+
+/** SQLite's, or the system's where a file beside the databases was to be written. */
+function isPassing(error: unknown): boolean {
+  return PASSING.test(error instanceof Error && "code" in error ? String(error.code) : "");
+}
 
 /** The thread's loop: takes messages in order, and keeps what can not be written until it can. */
 class WriterThread {
   readonly #post: (message: FromWriter) => void;
   readonly #queue: ToWriter[] = [];
   #writer: Writer | undefined;
+  #directory = "";
   #retryMs = RETRY_FIRST_MS;
   #stuckSince: number | undefined;
+  #stuckSinceMs = 0;
   #attempts = 0;
   #isRetaining = false;
 
@@ -24,14 +34,23 @@ class WriterThread {
   }
 
   open(start: WriterStart): void {
+    this.#directory = start.directory;
     try {
       if (start.protocol !== storeProtocol)
         throw new StoreError("STORE_PROTOCOL", { asked: start.protocol, have: storeProtocol });
       this.#writer ??= new Writer(start, this.#post);
       this.#post(this.#writer.begin());
     } catch (error) {
-      if (!PASSING.test(sqliteCode(error))) {
+      if (!isPassing(error)) {
         this.#fatal(error);
+        return;
+      }
+      const waitedMs = this.#stuckSince === undefined ? 0 : performance.now() - this.#stuckSinceMs;
+      if (waitedMs > READ_ONLY_START_MS && this.#tellsReadOnly(error)) {
+        const hint = "Make the disk writable (mount -o remount,rw), and look into why it was not.";
+        this.#fatal(
+          new StoreError("STORE_UNUSABLE", { directory: start.directory, reason: "read-only" }, { cause: error, hint }),
+        );
         return;
       }
       this.#stuck(error, () => this.open(start));
@@ -117,7 +136,7 @@ class WriterThread {
 
   #failed(error: unknown, message: ToWriter): void {
     const writer = this.#writer;
-    if (!PASSING.test(sqliteCode(error)) || writer === undefined) {
+    if (!isPassing(error) || writer === undefined) {
       this.#fatal(error);
       return;
     }
@@ -135,7 +154,7 @@ class WriterThread {
       }
       writer.makeRoom(Date.now());
     } catch (cause) {
-      if (!PASSING.test(sqliteCode(cause))) {
+      if (!isPassing(cause)) {
         this.#fatal(cause);
         return;
       }
@@ -147,7 +166,13 @@ class WriterThread {
     this.#attempts += 1;
     if (this.#stuckSince === undefined) {
       this.#stuckSince = Date.now();
-      const reason = `${sqliteCode(error)}: ${error instanceof Error ? error.message : String(error)}`;
+      const said = error instanceof Error ? error.message : String(error);
+      const code = sqliteCode(error);
+      const sentence = code === "" ? said : `${code}: ${said}`;
+      this.#stuckSinceMs = performance.now();
+      const reason = this.#tellsReadOnly(error)
+        ? `the disk with the data directory is read-only (${sentence})`
+        : sentence;
       this.#post({ kind: "state", state: { condition: "full", reason, sinceMs: this.#stuckSince } });
     }
     const timer = setTimeout(() => this.#retryNow?.(), this.#retryMs);
@@ -157,6 +182,17 @@ class WriterThread {
       again();
     };
     this.#retryMs = Math.min(RETRY_LAST_MS, this.#retryMs * 2);
+  }
+
+  /** SQLite may tell it as one of many errors of input and output. */
+  #tellsReadOnly(error: unknown): boolean {
+    if (error instanceof Error && "code" in error && /READONLY|EROFS/.test(String(error.code))) return true;
+    try {
+      accessSync(this.#directory, constants.W_OK);
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EROFS";
+    }
   }
 
   #unstuck(): void {
@@ -170,7 +206,7 @@ class WriterThread {
       this.#writer?.recovered("storeFull", Date.now(), detail);
     } catch (error) {
       // Full again at once: the batch that did get through counts, and the next one finds out.
-      if (!PASSING.test(sqliteCode(error))) throw error;
+      if (!isPassing(error)) throw error;
     }
     this.#post({ kind: "state", state: { condition: "open", reason: undefined, sinceMs: undefined } });
   }
@@ -189,7 +225,7 @@ class WriterThread {
       if (this.#writer.retain(Date.now())) this.#retain();
     } catch (error) {
       // No room even for that now: the next minute looks again.
-      if (!PASSING.test(sqliteCode(error))) this.#fatal(error);
+      if (!isPassing(error)) this.#fatal(error);
     }
   }
 
@@ -205,14 +241,14 @@ class WriterThread {
   #fatal(error: unknown): void {
     const writer = this.#writer;
     this.#writer = undefined;
-    const isDamage = /^SQLITE_(CORRUPT|NOTADB)/.test(sqliteCode(error));
+    const isDamaged = isDamage(error);
     try {
-      if (isDamage) writer?.opening.control.change({ kind: "meta", name: "suspect", value: "yes" });
+      if (isDamaged) writer?.opening.control.change({ kind: "meta", name: "suspect", value: "yes" });
       writer?.release();
     } catch {
       // The first error is the one to tell.
     }
-    const failure = isDamage
+    const failure = isDamaged
       ? toFailure(new StoreError("STORE_CORRUPT", { sqlite: sqliteCode(error) }, { cause: error }))
       : toFailure(error);
     this.#post({ kind: "failed", failure });

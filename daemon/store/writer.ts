@@ -10,7 +10,7 @@ import { assertDurable, PAGE_BYTES } from "./open-records.ts";
 import { type Opening, openStore } from "./opening.ts";
 import { writePosition } from "./position.ts";
 import { Retention } from "./retention.ts";
-import { recordHoles } from "./salvage.ts";
+import { recordHoles, recordSource } from "./salvage.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { gapsIn, insertEpoch } from "./tables/epoch.ts";
 import { agentsIn } from "./tables/state.ts";
@@ -84,7 +84,10 @@ export class Writer {
         if (gap !== undefined) this.#tables.state.addGap(gap.from, gap.to, gap.reason);
         this.#tables.write(0, "epochStart", start.wallMs, (recordId) => epochStartBody(recordId, this.#opening, start));
         recordHoles(this.#database, this.#tables, this.#opening.salvaged, start.wallMs);
-        if (this.#opening.salvaged !== undefined) this.#tables.actions.rebuild();
+        if (this.#opening.salvaged !== undefined) {
+          this.#tables.actions.rebuild();
+          recordSource(this.#database, this.#opening.salvaged);
+        }
       });
     assertDurable(this.#database);
     crashpoint("epoch.after");

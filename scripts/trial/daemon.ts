@@ -46,12 +46,18 @@ export async function startDaemon(
   config: string,
   data: string,
   wrapper: readonly string[] = [],
+  more: readonly string[] = [],
 ): Promise<RunningDaemon> {
-  return await launchDaemon(config, data, wrapper).ready;
+  return await launchDaemon(config, data, wrapper, more).ready;
 }
 
-export function launchDaemon(config: string, data: string, wrapper: readonly string[] = []): LaunchedDaemon {
-  const command = [...wrapper, process.execPath, mainPath, "run", "--config", config, "--data", data];
+export function launchDaemon(
+  config: string,
+  data: string,
+  wrapper: readonly string[] = [],
+  more: readonly string[] = [],
+): LaunchedDaemon {
+  const command = [...wrapper, process.execPath, mainPath, "run", "--config", config, "--data", data, ...more];
   const child = spawn(command[0] as string, command.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
   const lines: LogLine[] = [];
   let errors = "";

@@ -1,10 +1,13 @@
 import {
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
+  readSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -24,6 +27,8 @@ const FOLDER = "upgrade";
 const KEEP = 2;
 const ABOUT = "about.json";
 const SPARE_BYTES = 33_554_432;
+/** In the first 100 bytes of every database: https://www.sqlite.org/fileformat.html, 1.3. */
+const HEADER = { bytes: 100, magic: "SQLite format 3\0", userVersionAt: 60, applicationIdAt: 68 };
 
 /** The numbers of both databases' forms: 0 for a file that is not there. */
 export interface Forms {
@@ -87,12 +92,22 @@ export function snapshotsIn(files: StoreFiles): Snapshot[] {
   if (!existsSync(parent)) return [];
   return readdirSync(parent)
     .flatMap((name) => {
-      const about = join(parent, name, ABOUT);
-      if (name === "unfinished" || !existsSync(about)) return [];
-      const { records, control, madeAtMs } = JSON.parse(readFileSync(about, "utf8")) as Omit<Snapshot, "folder">;
-      return [{ folder: join(parent, name), records, control, madeAtMs }];
+      const folder = join(parent, name);
+      const about = name === "unfinished" ? undefined : readAbout(join(folder, ABOUT));
+      return about === undefined ? [] : [{ folder, ...about }];
     })
     .sort((a, b) => b.madeAtMs - a.madeAtMs);
+}
+
+/** A copy that does not tell of itself is none: it keeps nobody from starting. */
+function readAbout(path: string): Omit<Snapshot, "folder"> | undefined {
+  try {
+    const { records, control, madeAtMs } = JSON.parse(readFileSync(path, "utf8")) as Partial<Snapshot>;
+    const isWhole = [records, control, madeAtMs].every((value) => typeof value === "number");
+    return isWhole ? ({ records, control, madeAtMs } as Omit<Snapshot, "folder">) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** One of the same form that is older is of no more use; of the others the newest stay. */
@@ -108,16 +123,32 @@ function newest(schema: Schema): number {
 
 /** 0 for what is not there, is damaged, or is another program's: that is the opening's matter, not this one's. */
 export function formOf(path: string, schema: Schema): number {
-  if (!existsSync(path) || statSync(path).size === 0) return 0;
+  const inHeader = formInHeader(path, schema);
+  // Opening a file plays its journals back: only where the number may lie in one, and not where it may be damaged.
+  if (inHeader === 0 || !existsSync(`${path}-wal`)) return inHeader;
   const database = openForWriting(path);
   try {
-    const isOurs = database.pragma("application_id", { simple: true }) === schema.applicationId;
-    return isOurs ? Number(database.pragma("user_version", { simple: true })) : 0;
+    return Number(database.pragma("user_version", { simple: true }));
   } catch {
     return 0;
   } finally {
     database.close();
   }
+}
+
+function formInHeader(path: string, schema: Schema): number {
+  if (!existsSync(path)) return 0;
+  const header = Buffer.alloc(HEADER.bytes);
+  const file = openSync(path, "r");
+  try {
+    if (readSync(file, header, 0, HEADER.bytes, 0) < HEADER.bytes) return 0;
+  } finally {
+    closeSync(file);
+  }
+  const isOurs =
+    header.toString("latin1", 0, HEADER.magic.length) === HEADER.magic &&
+    header.readUInt32BE(HEADER.applicationIdAt) === schema.applicationId;
+  return isOurs ? header.readUInt32BE(HEADER.userVersionAt) : 0;
 }
 
 /** What lies in a WAL or in a hot journal comes into the file itself; a damaged file stays as it is. */

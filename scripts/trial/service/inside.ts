@@ -1,17 +1,23 @@
 import { cpSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Cable, NEAR } from "../cable/network.ts";
-import { becomes, Claims, sleep, spread } from "../claims.ts";
+import { Claims, sleep, spread } from "../claims.ts";
 import { type Mosquitto, startMosquitto, temporaryFolder } from "../daemon.ts";
 import { countersIn, fixtureModel } from "../fixtures.ts";
 import { checkLog } from "../kill-check.ts";
-import { pumpConfig, Readings } from "../pumps.ts";
+import { Readings } from "../pumps.ts";
 import { createRandom } from "../random.ts";
 import { paced, Sensor } from "../sensor.ts";
 import type { TrialOptions, TrialResult } from "../trial.ts";
+import { clock } from "./clock.ts";
+import { password } from "./credentials.ts";
+import { dropIns } from "./drop-ins.ts";
 import { fullDisk } from "./full-disk.ts";
+import { hardened } from "./hardened.ts";
 import { CACHE, debianRoot, Machine, missingPrograms, newestPackage, PACKAGES } from "./machine.ts";
-import { install, killed, ready, seconds, status, stopAndStart, typo, UNIT, watchdog, writeFile } from "./steps.ts";
+import { readOnly } from "./read-only.ts";
+import { DATA, DRAIN_MS, drained, FILE, fresh, pumps, type Site } from "./site.ts";
+import { install, killed, ready, seconds, stopAndStart, typo, UNIT, watchdog } from "./steps.ts";
 
 const CUTS = 10;
 const SEED = 61_006;
@@ -19,18 +25,27 @@ const KILLS = 3;
 const PER_SECOND = 200;
 const SHORTEST_MS = 200;
 const LONGEST_MS = 6000;
-const DRAIN_MS = 300_000;
-const FILE = "/etc/holdfast/holdfast.yaml";
 const MODEL = "/usr/share/holdfast-trial/linear";
-const DATA = "/var/lib/holdfast";
 
-type Options = Pick<TrialOptions, "rounds" | "seed" | "keep" | "say">;
+/** What can be tried by itself, in this order; `cuts` is the long story with its power cuts, and the full disk after it. */
+const STEPS: Readonly<Record<string, (site: Site, claims: Claims) => Promise<void>>> = {
+  hardened,
+  password,
+  "drop-ins": dropIns,
+  "read-only": readOnly,
+  clock,
+};
+
+type Options = Pick<TrialOptions, "rounds" | "seed" | "faults" | "keep" | "say">;
 
 /** The whole trial, in a process that has a network of its own: broker and sensors here, the machine at the other end. */
 export async function inside(options: Options): Promise<TrialResult> {
   const claims = new Claims(options.say);
   const deb = newestPackage();
   const missing = missingPrograms();
+  const unknown = (options.faults ?? []).filter((name) => name !== "cuts" && STEPS[name] === undefined);
+  if (unknown.length > 0)
+    return { figures: {}, failures: [`there is no ${unknown.join(", ")}: cuts, ${Object.keys(STEPS).join(", ")}`] };
   if (missing.length > 0) return { figures: {}, failures: [`Debian's packages with ${missing.join(", ")} are needed`] };
   if (deb === undefined) return { figures: {}, failures: [`there is no package in ${PACKAGES}: npm run package`] };
   const folder = temporaryFolder("service");
@@ -42,7 +57,16 @@ export async function inside(options: Options): Promise<TrialResult> {
     cpSync(deb, machine.path("/srv/holdfast.deb"));
     await install(machine, "/srv/holdfast.deb", claims);
     broker = await startMosquitto(folder, 20, undefined, NEAR);
-    await withSensors(machine, broker, options, claims);
+    const site: Site = { machine, folder, broker, model: MODEL };
+    cpSync(fixtureModel("linear"), machine.path(MODEL), { recursive: true });
+    const wanted = options.faults ?? ["cuts", ...Object.keys(STEPS)];
+    if (wanted.includes("cuts")) await withSensors(site, options, claims);
+    for (const [name, step] of Object.entries(STEPS)) {
+      if (!wanted.includes(name)) continue;
+      options.say(`step ${name}`);
+      if (await fresh(site, claims, pumps(site))) await step(site, claims);
+    }
+    await machine.powerOff();
   } finally {
     await machine.end();
     await broker?.stop();
@@ -54,16 +78,9 @@ export async function inside(options: Options): Promise<TrialResult> {
 }
 
 /** All that is done to the machine while pumps are measured: nothing that was acknowledged may be missing at the end. */
-async function withSensors(machine: Machine, broker: Mosquitto, options: Options, claims: Claims): Promise<void> {
-  cpSync(fixtureModel("linear"), machine.path(MODEL), { recursive: true });
-  const bus = { kind: "external", url: `mqtt://${NEAR}:${broker.port}` };
-  const config = { ...pumpConfig(bus, MODEL), store: { directory: DATA } };
-  // The log of the fresh gateway is another story; this one begins with the sensors.
-  machine.run("systemctl", "stop", UNIT);
-  machine.run("sh", "-c", `rm -rf ${DATA}/*`);
-  await writeFile(machine, FILE, JSON.stringify(config));
-  machine.run("systemctl", "start", UNIT);
-  if (!(await ready(machine, claims, "with sensors"))) return;
+async function withSensors(site: Site, options: Options, claims: Claims): Promise<void> {
+  const { machine, broker } = site;
+  if (!(await fresh(site, claims, pumps(site)))) return;
   const sensor = await new Sensor(broker.port, "pumps").open();
   const readings = new Readings(sensor);
   const sending = paced(PER_SECOND, () => readings.isOver, readings.send);
@@ -87,7 +104,6 @@ async function withSensors(machine: Machine, broker: Mosquitto, options: Options
   const { acknowledged, sent } = readings;
   checkLog({ bus: "service", data: machine.path(DATA), acknowledged, sent, killed: kills, claims });
   await onFullDisk(machine, broker, acknowledged.size, claims);
-  await machine.powerOff();
 }
 
 /** After the log was looked at: for want of room it lets the oldest decisions go, and says so. Each is still made, once. */
@@ -145,16 +161,4 @@ async function powerCuts(
   claims.figure("power cuts; of these a second one soon after the boot", `${rounds}; ${early}`);
   claims.figure("from the power's return to ready, in s", spread(bootSeconds));
   return rounds + early;
-}
-
-async function drained(machine: Machine, claims: Claims): Promise<void> {
-  let before = -1;
-  const isQuiet = await becomes(async () => {
-    const now = status(machine)?.passes.decided ?? -1;
-    const same = now === before && now >= 0;
-    before = now;
-    await sleep(1500);
-    return same;
-  }, DRAIN_MS);
-  claims.holds(isQuiet, "it did not come to rest");
 }

@@ -25,6 +25,7 @@ interface Shown {
   readonly passes: { readonly decided: number };
   readonly lastGood: boolean;
   readonly latched: boolean;
+  readonly clock: { readonly wall: string; readonly trust: string };
 }
 
 export function status(machine: Machine): Shown | undefined {

@@ -25,6 +25,7 @@ function heart(
       isOpening: more.isOpening ?? (() => true),
       nowMs: () => Date.now(),
       text: () => "mode observe",
+      starting: () => "starts: looks at its database",
     },
     { watchdogMs: more.watchdogMs },
   );

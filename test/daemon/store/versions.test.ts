@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Sqlite from "better-sqlite3";
@@ -81,6 +81,18 @@ test("copies of two forms are kept, and of each form the last", async () => {
     [6, 1003],
     [5, 1002],
   ]);
+});
+
+test("a copy whose own description is torn is passed over", async () => {
+  const { directory, ids } = await ofYesterday();
+  await (await openTestStore(directory)).store.stop();
+  const [copy] = snapshotsIn(storeFiles(directory));
+  writeFileSync(join(copy?.folder ?? "", "about.json"), '{"records":2,');
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().reason).toBe("clean");
+  await store.stop();
+  expect(snapshotsIn(storeFiles(directory))).toEqual([]);
+  expect(idsIn(directory)).toEqual(plain(ids));
 });
 
 test("without room for the copy nothing is changed, and it says how much is needed", async () => {

@@ -1,0 +1,92 @@
+import { becomes, type Claims } from "../claims.ts";
+import { countersIn } from "../fixtures.ts";
+import { Readings } from "../pumps.ts";
+import { Sensor } from "../sensor.ts";
+import { asReadmeSays, verified } from "./drop-ins.ts";
+import type { Machine } from "./machine.ts";
+import { DATA, drained, exposure, type Site } from "./site.ts";
+import { ready, status, UNIT } from "./steps.ts";
+
+const MESSAGES = 40_000;
+/** So many before anything is measured: whatever is compiled at run time is by then. */
+const WARM_UP = 10_000;
+const IN_HAND = 2000;
+const LIMIT_MS = 240_000;
+
+interface Measured {
+  readonly sent: number;
+  readonly perSecond: number;
+  /** Of all its processes, for each decision. */
+  readonly cpuMs: number;
+}
+
+/** No memory that is writable and executable, so no JIT: what it costs, against the same without. */
+export async function hardened(site: Site, claims: Claims): Promise<void> {
+  const { machine } = site;
+  const plain = await flood(site, claims, 0);
+  asReadmeSays(machine, "hardened");
+  claims.holds(verified(machine) === "", `systemd-analyze verify with hardened: ${verified(machine)}`);
+  if (!(await ready(machine, claims, "with the drop-in hardened"))) return;
+  const restarts = machine.property(UNIT, "NRestarts");
+  claims.holds(isWithoutJit(machine), "with the drop-in hardened its memory may still be written and run");
+  const with_ = await flood(site, claims, plain.sent);
+  await drained(machine, claims);
+  claims.holds(machine.property(UNIT, "NRestarts") === restarts, "with the drop-in hardened it was started again");
+  claims.figure("hardened: systemd-analyze security", exposure(machine));
+  const times = (with_.cpuMs / plain.cpuMs).toFixed(1);
+  claims.figure(
+    "CPU time for one decision, plain and hardened, in ms",
+    `${plain.cpuMs.toFixed(2)}, ${with_.cpuMs.toFixed(2)}: ${times} times`,
+  );
+  claims.figure("decisions a second under a flood, plain and hardened", `${plain.perSecond}, ${with_.perSecond}`);
+  machine.run("systemctl", "stop", UNIT);
+  const all = plain.sent + with_.sent;
+  for (const agent of ["each", "window"]) {
+    const { decided } = countersIn(machine.path(DATA))[agent] ?? {};
+    claims.holds(decided === all, `hardened, ${agent}: of ${all} acknowledged ${decided} were decided`);
+  }
+}
+
+/** As many messages as it takes, from a sensor that keeps it busy. */
+async function flood({ machine, broker }: Site, claims: Claims, first: number): Promise<Measured> {
+  const sensor = await new Sensor(broker.port, "flood").open();
+  const readings = new Readings(sensor, first);
+  const send = async (count: number): Promise<void> => {
+    for (let at = 0; at < count; at++) {
+      await sensor.room(IN_HAND);
+      readings.send();
+    }
+    const target = (readings.sent - first) * 2 + before;
+    const isDone = await becomes(() => decidedBy(machine) >= target, LIMIT_MS);
+    claims.holds(isDone, `of ${target} decisions ${decidedBy(machine)} were made`);
+  };
+  const before = decidedBy(machine);
+  await send(WARM_UP);
+  const [began, cpu] = [performance.now(), cpuMs(machine)];
+  await send(MESSAGES);
+  const count = MESSAGES * 2;
+  const measured = {
+    sent: readings.acknowledged.size,
+    perSecond: Math.round(count / ((performance.now() - began) / 1000)),
+    cpuMs: (cpuMs(machine) - cpu) / count,
+  };
+  sensor.close();
+  return measured;
+}
+
+const decidedBy = (machine: Machine): number => status(machine)?.passes.decided ?? 0;
+
+/** proc(5): user and system time in hundredths of a second, of the daemon and of its hosts. */
+function cpuMs(machine: Machine): number {
+  const main = machine.property(UNIT, "MainPID");
+  const pids = [main, ...machine.try("pgrep", "-P", main).out.trim().split("\n").filter(Boolean)];
+  const times = pids.map((pid) => machine.run("cat", `/proc/${pid}/stat`).split(") ")[1]?.split(" ") ?? []);
+  return times.reduce((sum, fields) => sum + (Number(fields[11]) + Number(fields[12])) * 10, 0);
+}
+
+/** proc(5): no part of its memory is writable and executable. */
+function isWithoutJit(machine: Machine): boolean {
+  const pid = machine.property(UNIT, "MainPID");
+  const maps = machine.run("cat", `/proc/${pid}/maps`);
+  return !/^\S+ .wx/m.test(maps) && machine.property(UNIT, "MemoryDenyWriteExecute") === "yes";
+}
