@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bootClock } from "../../daemon/clock.ts";
+import { bootClock, judgingTimeMs } from "../../daemon/clock.ts";
 
 /** A machine on which reading the time may take long: `waits` is how long the next reads take, half before and half after. */
 class Machine {
@@ -49,4 +49,11 @@ describe("boot time", () => {
     clock.look();
     expect(clock.nowMs()).toBe(machine.trueMs);
   });
+});
+
+test("a clock that is certainly wrong refuses no reading as one from the future, but for one that nobody can mean", () => {
+  const now = Date.UTC(2026, 10, 28);
+  expect(judgingTimeMs(60_000, "unsynced")).toBeGreaterThan(now);
+  expect(judgingTimeMs(60_000, "unsynced")).toBeLessThan(Date.UTC(2106, 0, 1));
+  for (const trust of ["synced", "unknown"] as const) expect(judgingTimeMs(now, trust)).toBe(now);
 });
