@@ -22,11 +22,18 @@ const FIRST_LOOKS = 5;
 const LATEST_MS = Date.UTC(2100, 0, 1);
 
 /**
- * The time that a reading's own is held against, to find those from the future. One's own clock that is certainly wrong
- * can not tell: a gateway that starts in 1970 would refuse all that sensors with right clocks say.
+ * The time that a reading's own is held against, to find those from the future. A clock that is certainly wrong can not
+ * tell: a gateway that starts in 1970 would refuse all that sensors with right clocks say. Nor can one that was set back
+ * since the start: then the time goes on as it was before.
  */
-export function judgingTimeMs(receivedMs: number, trust: ClockTrust): number {
-  return trust === "unsynced" ? LATEST_MS : receivedMs;
+export function readingJudge(clock: Pick<Clock, "bootMs" | "trust">): (receivedMs: number) => number {
+  let aheadMs = Number.NEGATIVE_INFINITY;
+  return (receivedMs) => {
+    if (clock.trust() === "unsynced") return LATEST_MS;
+    const bootMs = clock.bootMs();
+    aheadMs = Math.max(aheadMs, receivedMs - bootMs);
+    return bootMs + aheadMs;
+  };
 }
 
 /**

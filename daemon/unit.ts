@@ -6,7 +6,7 @@ import { Agent, type Readings } from "./agent.ts";
 import { type AgentPlan, privateQueries } from "./agent-plan.ts";
 import { AgentQuestions } from "./agent-questions.ts";
 import type { DecisionForm } from "./body.ts";
-import { type Clock, judgingTimeMs } from "./clock.ts";
+import { type Clock, readingJudge } from "./clock.ts";
 import { Dedupe } from "./dedupe.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Door } from "./door.ts";
@@ -272,7 +272,7 @@ async function loadModel(
 
 function createReadings(
   plan: AgentPlan,
-  clock: Pick<Clock, "trust">,
+  clock: Pick<Clock, "bootMs" | "trust">,
   onEvict: (key: string) => void,
 ): { readings: Unit["readings"]; windows: Windows | undefined } {
   const { config, fields, features } = plan;
@@ -296,13 +296,14 @@ function createReadings(
           features: features.map((one) => one.call),
         });
   const memory = windows ?? createLatest({ ...common, maxKeys: config.maxKeys });
+  const judge = readingJudge(clock);
   const readings: Unit["readings"] = {
     insert: (delivery: Delivery) =>
       memory.insert(
         delivery.key,
         delivery.values,
         delivery.eventTimeMs,
-        judgingTimeMs(delivery.receivedMs, clock.trust()),
+        judge(delivery.receivedMs),
         delivery.source,
       ),
     row: (key) => memory.row(key),

@@ -14,7 +14,7 @@ import { isActive, ready, status, UNIT, writeFile } from "./steps.ts";
 const USER = "gateway";
 const NAME = "broker.password";
 const SECRET = `/etc/holdfast/credentials/${NAME}`;
-const BUNDLE = "/root/support.json.gz";
+const BUNDLE = "/srv/support.json.gz";
 const LOOK_MS = 12_000;
 const BACK_MS = 30_000;
 

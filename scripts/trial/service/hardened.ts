@@ -7,9 +7,9 @@ import type { Machine } from "./machine.ts";
 import { DATA, drained, exposure, type Site } from "./site.ts";
 import { ready, status, UNIT } from "./steps.ts";
 
-const MESSAGES = 40_000;
+const MESSAGES = 10_000;
 /** So many before anything is measured: whatever is compiled at run time is by then. */
-const WARM_UP = 10_000;
+const WARM_UP = 5000;
 const IN_HAND = 2000;
 const LIMIT_MS = 240_000;
 
