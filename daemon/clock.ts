@@ -18,6 +18,24 @@ const REFRESH_MS = 1000;
 /** One of them is not kept waiting. */
 const FIRST_LOOKS = 5;
 
+/** Whatever the clock says, a reading is of no later time. */
+const LATEST_MS = Date.UTC(2100, 0, 1);
+
+/**
+ * The time that a reading's own is held against, to find those from the future. A clock that is certainly wrong can not
+ * tell: a gateway that starts in 1970 would refuse all that sensors with right clocks say. Nor can one that was set back
+ * since the start: then the time goes on as it was before.
+ */
+export function readingJudge(clock: Pick<Clock, "bootMs" | "trust">): (receivedMs: number) => number {
+  let aheadMs = Number.NEGATIVE_INFINITY;
+  return (receivedMs) => {
+    if (clock.trust() === "unsynced") return LATEST_MS;
+    const bootMs = clock.bootMs();
+    aheadMs = Math.max(aheadMs, receivedMs - bootMs);
+    return bootMs + aheadMs;
+  };
+}
+
 /**
  * The clock of this machine. Node's monotonic clock stops in suspend (CLOCK_MONOTONIC), so its distance to
  * /proc/uptime (CLOCK_BOOTTIME, resolution 10 ms) is looked at once a second and followed when it grows.

@@ -11,6 +11,8 @@ export interface FoundModel {
   readonly directory: string;
   readonly manifest: Manifest;
   readonly manifestText: string;
+  /** The folder whose file is damaged, where the library's copy of it stands in. */
+  readonly insteadOf?: string;
   readonly config: Pick<ModelConfig, "lane" | "deadlineSeconds" | "hardTimeoutSeconds" | "maxBatch">;
 }
 
@@ -41,7 +43,14 @@ export async function findModel(name: string, config: ModelConfig | undefined, p
   try {
     const place = directory === undefined ? await inLibrary(name, config, places) : await inFolder(directory, config);
     if (!("manifest" in place)) return { ok: false, isOwn, ...place };
-    await readModelFile(place.directory, place.manifest);
+    const damaged = await damageOf(place);
+    if (damaged !== undefined) {
+      const copy = await ownCopy(place, places);
+      if (copy === undefined) throw damaged;
+      const manifestText = await readFile(join(copy.directory, "manifest.json"), "utf8");
+      const found = { name, ...copy, manifestText, config: config ?? DEFAULTS, insteadOf: place.directory };
+      return { ok: true, found };
+    }
     const manifestText = await readFile(join(place.directory, "manifest.json"), "utf8");
     return { ok: true, found: { name, ...place, manifestText, config: config ?? DEFAULTS } };
   } catch (error) {
@@ -49,6 +58,23 @@ export async function findModel(name: string, config: ModelConfig | undefined, p
     const hint = error.hint === undefined ? {} : { hint: error.hint };
     return { ok: false, isOwn, ...at, message: sentenceOf({ message: error.message, detail: error.detail }), ...hint };
   }
+}
+
+async function damageOf({ directory, manifest }: Place): Promise<ModelError | undefined> {
+  try {
+    await readModelFile(directory, manifest);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ModelError) return error;
+    throw error;
+  }
+}
+
+/** The library has a copy of each model that ran here: the same file by its digest, so the same model. */
+async function ownCopy({ directory, manifest }: Place, places: Places): Promise<Place | undefined> {
+  const copy = { directory: join(places.dataDirectory, "models", manifest.digest.slice("sha256:".length)), manifest };
+  if (copy.directory === directory || (await damageOf(copy)) !== undefined) return undefined;
+  return { directory: copy.directory, manifest: await readManifest(copy.directory) };
 }
 
 type Place = { readonly directory: string; readonly manifest: Manifest };

@@ -150,6 +150,17 @@ async function keepModels(prepared: Prepared, library: Library, log: Log): Promi
   }
 }
 
+function tellOfDamage(prepared: Prepared, log: Log): void {
+  for (const { model } of prepared.agents) {
+    if (model?.insteadOf === undefined) continue;
+    const { name, insteadOf } = model;
+    log.warn(
+      { part: "generation", model: name, reason: insteadOf },
+      "a model's file is damaged; the copy in the library is used",
+    );
+  }
+}
+
 const DEVICE = "device:";
 
 /** Under which the device is kept as it was from this epoch on. */
@@ -175,6 +186,7 @@ export function firstGeneration(
     name: "generation",
     start: async () => {
       await keepModels(prepared, deps.library, deps.log);
+      tellOfDamage(prepared, deps.log);
       const state = await store.control.state();
       const known = state.generations.some((one) => one.id === prepared.digest);
       const { digest: id, origin, files } = prepared;

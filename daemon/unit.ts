@@ -6,7 +6,7 @@ import { Agent, type Readings } from "./agent.ts";
 import { type AgentPlan, privateQueries } from "./agent-plan.ts";
 import { AgentQuestions } from "./agent-questions.ts";
 import type { DecisionForm } from "./body.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, readingJudge } from "./clock.ts";
 import { Dedupe } from "./dedupe.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Door } from "./door.ts";
@@ -122,7 +122,7 @@ export async function createUnit(
   const { ledger, latency } = ground;
   const { recorder, rules, silence } = createRecorder(ground);
   let keeper: WindowKeeper | undefined;
-  const { readings, windows } = createReadings(plan, (key) => {
+  const { readings, windows } = createReadings(plan, clock, (key) => {
     rules.forget(key);
     silence?.forget(key);
     keeper?.forget(key);
@@ -272,6 +272,7 @@ async function loadModel(
 
 function createReadings(
   plan: AgentPlan,
+  clock: Pick<Clock, "bootMs" | "trust">,
   onEvict: (key: string) => void,
 ): { readings: Unit["readings"]; windows: Windows | undefined } {
   const { config, fields, features } = plan;
@@ -295,9 +296,16 @@ function createReadings(
           features: features.map((one) => one.call),
         });
   const memory = windows ?? createLatest({ ...common, maxKeys: config.maxKeys });
+  const judge = readingJudge(clock);
   const readings: Unit["readings"] = {
     insert: (delivery: Delivery) =>
-      memory.insert(delivery.key, delivery.values, delivery.eventTimeMs, delivery.receivedMs, delivery.source),
+      memory.insert(
+        delivery.key,
+        delivery.values,
+        delivery.eventTimeMs,
+        judge(delivery.receivedMs),
+        delivery.source,
+      ),
     row: (key) => memory.row(key),
     keysWithNews: () => memory.keysWithNews(),
     get keys() {

@@ -1,8 +1,8 @@
-import { accessSync, constants } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import { StoreError, toFailure } from "./errors.ts";
 import { type FromWriter, storeProtocol, type ToWriter, type WriterStart } from "./messages.ts";
 import { isDamage, sqliteCode } from "./sqlite-writer.ts";
+import { isReadOnlyDisk } from "./temporaries.ts";
 import { Writer } from "./writer.ts";
 
 const RETRY_FIRST_MS = 250;
@@ -187,12 +187,7 @@ class WriterThread {
   /** SQLite may tell it as one of many errors of input and output. */
   #tellsReadOnly(error: unknown): boolean {
     if (error instanceof Error && "code" in error && /READONLY|EROFS/.test(String(error.code))) return true;
-    try {
-      accessSync(this.#directory, constants.W_OK);
-      return false;
-    } catch (error) {
-      return (error as NodeJS.ErrnoException).code === "EROFS";
-    }
+    return isReadOnlyDisk(this.#directory);
   }
 
   #unstuck(): void {

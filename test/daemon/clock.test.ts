@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bootClock } from "../../daemon/clock.ts";
+import { bootClock, type ClockTrust, readingJudge } from "../../daemon/clock.ts";
 
 /** A machine on which reading the time may take long: `waits` is how long the next reads take, half before and half after. */
 class Machine {
@@ -48,5 +48,31 @@ describe("boot time", () => {
     machine.suspendedMs += 60_000;
     clock.look();
     expect(clock.nowMs()).toBe(machine.trueMs);
+  });
+});
+
+describe("what is from the future", () => {
+  const now = Date.UTC(2026, 10, 28);
+  const machine = { at: 1000, trust: "synced" as ClockTrust };
+  const judge = () => readingJudge({ bootMs: () => machine.at, trust: () => machine.trust });
+
+  test("is judged by the clock where that may be right", () => {
+    machine.trust = "unknown";
+    expect(judge()(now)).toBe(now);
+  });
+
+  test("can not be told by a clock that is certainly wrong, but for what nobody can mean", () => {
+    machine.trust = "unsynced";
+    expect(judge()(60_000)).toBeGreaterThan(now);
+    expect(judge()(60_000)).toBeLessThan(Date.UTC(2106, 0, 1));
+  });
+
+  test("is judged by the time as it went on where the clock is set back, and follows one that is set forward", () => {
+    machine.trust = "synced";
+    const told = judge();
+    expect(told(now)).toBe(now);
+    machine.at += 5000;
+    expect(told(now + 5000 - 86_400_000)).toBe(now + 5000);
+    expect(told(now + 86_400_000)).toBe(now + 86_400_000);
   });
 });

@@ -56,3 +56,17 @@ test("what is not there is told with what is", async () => {
     at: "version",
   });
 });
+
+test("the library's copy of the same file stands in for a folder whose file is damaged, and that is told", async () => {
+  const here = places();
+  const folder = join(here.dataDirectory, "cut");
+  cpSync(join(fixtures, "linear"), folder, { recursive: true });
+  const kept = await new Library(join(here.dataDirectory, "models")).add(folder);
+  truncateSync(join(folder, "model.onnx"), 50);
+  expect(await findModel("x", modelSchema.parse({ directory: folder }), here)).toMatchObject({
+    ok: true,
+    found: { directory: kept.directory, insteadOf: folder },
+  });
+  truncateSync(join(kept.directory, "model.onnx"), 40);
+  expect(await findModel("x", modelSchema.parse({ directory: folder }), here)).toMatchObject({ ok: false });
+});
