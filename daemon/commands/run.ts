@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
+import { isUnsettled } from "../backup/unsettled.ts";
 import { type Composed, compose } from "../compose.ts";
 import { ConfigInvalid, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import { findLastGood, likelyDataDirectory, rememberLastGood } from "../last-good.ts";
@@ -81,6 +82,7 @@ async function build(file: string, options: Options, io: Io, fail: (error: Error
     if (!(error instanceof ConfigInvalid) || options.lastGood !== true) throw error;
     const dataDirectory =
       options.data === undefined ? likelyDataDirectory(file, io.environment) : resolve(options.data);
+    await settle(dataDirectory, io);
     const kept = findLastGood(dataDirectory);
     if (kept === undefined) {
       io.err(`holdfast: no configuration that worked is kept in ${dataDirectory}; --data names another folder\n`);
@@ -93,6 +95,13 @@ async function build(file: string, options: Options, io: Io, fail: (error: Error
       fail,
     );
   }
+}
+
+/** Before anything in the directory is read: a restore or a reset that was cut short is finished. */
+async function settle(dataDirectory: string, io: Io): Promise<void> {
+  if (!isUnsettled(dataDirectory)) return;
+  const { settleDirectory } = await import("../backup/swap.ts");
+  if (settleDirectory(dataDirectory)) io.err(`holdfast: a restore or reset of ${dataDirectory} was finished\n`);
 }
 
 /** On a full disk the older copy stays: no reason not to run. */
@@ -122,6 +131,7 @@ async function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error:
   const { level } = chosen.loaded.config.gateway.log;
   const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level, io.environment);
   const { loaded, dataDirectory, problems } = chosen;
+  await settle(dataDirectory, io);
   const composed = await compose({
     loaded,
     dataDirectory,
