@@ -59,6 +59,9 @@ export async function resetData(options: ResetOptions): Promise<Loss> {
 }
 
 function lossOf({ dataDirectory, keepIdentity, hasFleet, wallMs }: ResetOptions): Loss {
+  const isMember = hasFleet || existsSync(join(dataDirectory, "fleet", "gateway.pem"));
+  // Before the names are listed: to read a database makes files beside it.
+  const counts = counted(dataDirectory, isMember);
   const all = readdirSync(dataDirectory);
   // With the identity stays how far the log had come: to the fleet it is the same gateway, with a break in its log.
   const stays = (name: string): boolean => keepIdentity && (isIdentity(name) || name === "position.json");
@@ -66,8 +69,7 @@ function lossOf({ dataDirectory, keepIdentity, hasFleet, wallMs }: ResetOptions)
   const known = ["latch", "latch.ack", "lock.db", "lock.db-journal", "lock.pid", "control.sock"];
   const others = all.filter((name) => !isOurs(name) && !known.includes(name));
   const bytes = names.reduce((sum, name) => sum + sizeIn(join(dataDirectory, name)), 0);
-  const isMember = hasFleet || existsSync(join(dataDirectory, "fleet", "gateway.pem"));
-  return { ...counted(dataDirectory, isMember), bytes, names, others, latch: latchIn(dataDirectory, wallMs) };
+  return { ...counts, bytes, names, others, latch: latchIn(dataDirectory, wallMs) };
 }
 
 function counted(directory: string, isMember: boolean): Pick<Loss, "decisions" | "records" | "unsent"> {

@@ -48,7 +48,6 @@ export function asideName(directory: string, kind: "before-restore" | "factory-r
 
 /** Does it. From the moment at which the journal is on disk there is no way back, and whoever comes next finishes it. */
 export function swap(directory: string, plan: Swap): void {
-  mkdirSync(join(directory, plan.aside), { mode: 0o750 });
   crashpoint("swap.before");
   writeDurably(join(directory, JOURNAL), `${JSON.stringify(plan)}\n`);
   crashpoint("swap.begun");
@@ -60,17 +59,17 @@ export function finishSwap(directory: string): boolean {
   const plan = readJournal(join(directory, JOURNAL));
   if (plan === undefined) {
     dropStaged(directory);
-    dropEmptyAsides(directory);
     return false;
   }
   const aside = join(directory, plan.aside);
+  if (plan.out.length > 0) mkdirSync(aside, { recursive: true, mode: 0o750 });
   for (const name of plan.out) {
     // What lies aside already has a successor in its place.
     if (isThere(join(directory, name)) && !isThere(join(aside, name)))
       renameSync(join(directory, name), join(aside, name));
     crashpoint("swap.out");
   }
-  syncFolder(aside);
+  if (isThere(aside)) syncFolder(aside);
   syncFolder(directory);
   crashpoint("swap.between");
   const staged = join(stagedFolder(directory), "data");
@@ -141,11 +140,6 @@ function readJournal(path: string): Swap | undefined {
 
 function asidesIn(directory: string): string[] {
   return readdirSync(directory).filter((name) => ASIDE.test(name));
-}
-
-/** Made for a swap whose journal never came. */
-function dropEmptyAsides(directory: string): void {
-  for (const name of asidesIn(directory)) if (readdirSync(join(directory, name)).length === 0) remove(directory, name);
 }
 
 function remove(directory: string, name: string): void {
