@@ -83,7 +83,7 @@ export interface Entry {
 }
 
 /** Writes an archive without asking whether it is one. */
-export function forgeArchive(path: string, entries: readonly Entry[], end = Buffer.alloc(2 * BLOCK)): string {
+export function forgeArchive(path: string, entries: readonly Entry[], end: Buffer = Buffer.alloc(2 * BLOCK)): string {
   const blocks = entries.flatMap(({ path: name, content, forge, bytes }) => {
     const body = Buffer.from(content as string);
     const header = renderHeader({ path: name, bytes: bytes ?? body.length }, 0o640, 0);
