@@ -24,7 +24,13 @@ const io = {
   terminal: process.stdout.isTTY === true,
   columns: process.stdout.columns ?? 100,
   stop: stop.signal,
+  ...(process.stdin.isTTY === true && process.stderr.isTTY === true ? { ask } : {}),
 };
+
+async function ask(question: string): Promise<string | undefined> {
+  const { askTerminal } = await import("./commands/confirm.ts");
+  return await askTerminal(question, stop.signal);
+}
 
 try {
   process.exitCode = await program(process.argv.slice(2), io);

@@ -8,6 +8,8 @@ export interface Io {
   readonly columns: number;
   /** Aborted by SIGINT, SIGTERM or SIGHUP. */
   readonly stop: AbortSignal;
+  /** Asks the person at the terminal; undefined where there is none, or the answer was a stop. */
+  readonly ask?: (question: string) => Promise<string | undefined>;
 }
 
 /** Runs a verb's work and keeps its exit status. */

@@ -62,6 +62,9 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   outbox: () => import("./outbox.ts"),
   link: () => import("./link.ts"),
   enroll: () => import("./enroll.ts"),
+  backup: () => import("./backup.ts"),
+  restore: () => import("./restore.ts"),
+  "factory-reset": () => import("./factory-reset.ts"),
   "support-bundle": () => import("./support-bundle.ts"),
   completion: () => import("./completion.ts"),
 };

@@ -3,6 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import type { Command } from "commander";
 import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
+import { isUnsettled } from "../backup/unsettled.ts";
 import { type Composed, compose } from "../compose.ts";
 import { ConfigInvalid, EXIT_DONE, EXIT_FAILED } from "../errors.ts";
 import { type KeptCopy, keptCopies, likelyDataDirectory, rememberLastGood } from "../last-good.ts";
@@ -81,6 +82,7 @@ async function build(file: string, options: Options, io: Io, fail: (error: Error
     if (!(error instanceof ConfigInvalid) || options.lastGood !== true) throw error;
     const dataDirectory =
       options.data === undefined ? likelyDataDirectory(file, io.environment) : resolve(options.data);
+    await settle(dataDirectory, io);
     const stand = async ({ file: copy, baseDirectory }: KeptCopy): Promise<Built> => {
       const chosen = choose(copy, { ...options, data: dataDirectory }, io, error.problems, baseDirectory);
       return await compositionOf(chosen, file, io, fail);
@@ -99,6 +101,13 @@ function notUsable({ file }: KeptCopy, error: unknown, io: Io): undefined {
   if (!(error instanceof ConfigInvalid)) throw error;
   io.err(`holdfast: the kept copy ${file} can not be used either\n`);
   return undefined;
+}
+
+/** Before anything in the directory is read: a restore or a reset that was cut short is finished. */
+async function settle(dataDirectory: string, io: Io): Promise<void> {
+  if (!isUnsettled(dataDirectory)) return;
+  const { settleDirectory } = await import("../backup/swap.ts");
+  if (settleDirectory(dataDirectory)) io.err(`holdfast: a restore or reset of ${dataDirectory} was finished\n`);
 }
 
 /** On a full disk the older copy stays: no reason not to run. */
@@ -128,6 +137,7 @@ async function compositionOf(chosen: Chosen, file: string, io: Io, fail: (error:
   const { level } = chosen.loaded.config.gateway.log;
   const log = io.terminal ? createTerminalLog(level, logLine(painter(io))) : createLog(level, io.environment);
   const { loaded, dataDirectory, problems } = chosen;
+  await settle(dataDirectory, io);
   const composed = await compose({
     loaded,
     dataDirectory,

@@ -1,4 +1,5 @@
 import { configErrors } from "../../config/errors.ts";
+import { backupErrors } from "../../daemon/backup/errors.ts";
 import { busErrors } from "../../daemon/bus/errors.ts";
 import { joinErrors } from "../../daemon/enrol/errors.ts";
 import { daemonErrors } from "../../daemon/errors.ts";
@@ -24,6 +25,7 @@ export const errorSections: readonly Section[] = [
   { title: "Enrolment", file: "fleet/enrol/errors.ts", errors: enrolErrors },
   { title: "Daemon and commands", file: "daemon/errors.ts", errors: daemonErrors },
   { title: "Joining a fleet", file: "daemon/enrol/errors.ts", errors: joinErrors },
+  { title: "Backup and restore", file: "daemon/backup/errors.ts", errors: backupErrors },
   { title: "Bus", file: "daemon/bus/errors.ts", errors: busErrors },
   { title: "Sources", file: "daemon/sources/errors.ts", errors: sourceErrors },
   { title: "Store", file: "daemon/store/errors.ts", errors: storeErrors },

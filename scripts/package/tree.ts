@@ -40,6 +40,8 @@ export function layTree({ root, stage, node, architecture, version }: Tree, to: 
   for (const script of ["launch", "upgrade-guard"]) put(join(debian, script), join(program, script), 0o755);
   service(debian, to);
   write(join(to, "etc/holdfast/holdfast.yaml"), firstConfiguration(root), 0o640);
+  // Where a factory reset finds it again.
+  write(join(to, "usr/share/holdfast/holdfast.yaml"), firstConfiguration(root), 0o644);
   cpSync(join(root, "config/examples"), join(to, "usr/share/holdfast/examples"), { recursive: true });
 }
 
