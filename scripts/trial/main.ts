@@ -25,6 +25,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   arm64: () => import("./arm64.ts"),
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
+  sizing: () => import("./sizing.ts"),
 };
 
 const { values, positionals } = parseArgs({
