@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { recordsSchema } from "../../../daemon/store/schema.ts";
 import { openForReading } from "../../../daemon/store/sqlite-reader.ts";
@@ -36,6 +36,10 @@ export class Meter {
 
   hosts(): number {
     return this.#processes().length - 1;
+  }
+
+  walBytes(): number {
+    return statSync(join(this.#disk, "records.db-wal"), { throwIfNoEntry: false })?.size ?? 0;
   }
 
   look(decided: number): Look {
