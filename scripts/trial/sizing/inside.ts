@@ -18,7 +18,7 @@ import { figuresOf, type Line, lineText } from "./figures.ts";
 import { Meter } from "./meter.ts";
 
 const SECONDS = 60;
-const SETTLE_SECONDS = 8;
+const SETTLE_SECONDS = 6;
 const DISK_MB = 1500;
 const FILE = "/etc/holdfast/holdfast.yaml";
 const DATA = "/var/lib/holdfast";
@@ -29,7 +29,8 @@ const MOST_PSS_MB = 180;
 const IN_FLIGHT = 1000;
 const WARM_RATE = 1000;
 const WARM_MS = 40_000;
-/** Numbers of readings that nobody else uses. */
+const CHECKPOINT_MS = 12_000;
+/** Numbers of readings that nobody else uses; of pumps that say nothing later, whose windows are written down once more. */
 const WARM_FIRST = 10_000_000;
 
 type Options = Pick<TrialOptions, "rounds" | "keep" | "say">;
@@ -110,13 +111,14 @@ async function measured(setup: Setup, meter: Meter, port: number, seconds: numbe
  */
 async function grown(setup: Setup, meter: Meter, sensor: Sensor, claims: Claims): Promise<void> {
   if (setup.config === undefined) return;
-  const readings = new Readings(sensor, WARM_FIRST);
+  const readings = new Readings(sensor, WARM_FIRST, "warm");
   const sending = paced(WARM_RATE, () => readings.isOver, readings.send);
   const isGrown = await becomes(() => meter.walBytes() >= WAL_KEEP_BYTES * 0.85, WARM_MS);
   readings.isOver = true;
   await sending;
   if (!isGrown) claims.say(`${setup.title}: the write-ahead log still grows, ${meter.walBytes()} bytes`);
   claims.holds(await sensor.settled(60_000), `${setup.title}: not all was acknowledged`);
+  await sleep(CHECKPOINT_MS);
 }
 
 function judge(title: string, rate: number, line: Line, claims: Claims): void {
