@@ -44,7 +44,7 @@ export function figuresOf(before: Look, after: Look): Line {
   const logMbPerDay = perDay(logBytes / seconds);
   return {
     seconds: round(seconds, 1),
-    decisionsPerSecond: round(decisions / seconds, 2),
+    decisionsPerSecond: round((decisions * 1000) / (after.decidedAtMs - before.decidedAtMs), 2),
     daemonCpu: cpu(({ daemon }) => daemon.ticks),
     hostsCpu: cpu(({ hosts }) => sum(hosts.map((one) => one.ticks))),
     endedCpu: cpu(({ daemon }) => daemon.endedTicks),

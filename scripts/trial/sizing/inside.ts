@@ -10,7 +10,7 @@ import { Readings } from "../pumps.ts";
 import { paced, Sensor } from "../sensor.ts";
 
 import { CACHE, debianRoot, Machine, missingPrograms, newestPackage } from "../service/machine.ts";
-import { install, ready, status, UNIT, writeFile } from "../service/steps.ts";
+import { install, ready, UNIT, writeFile } from "../service/steps.ts";
 import { SmallDisk } from "../small-disk.ts";
 import type { TrialOptions, TrialResult } from "../trial.ts";
 import { type Setup, setups } from "./configurations.ts";
@@ -93,9 +93,9 @@ async function measured(setup: Setup, meter: Meter, port: number, seconds: numbe
     readings.isOver = false;
     const sending = rate === 0 ? undefined : paced(rate, () => readings.isOver, readings.send);
     await sleep(SETTLE_SECONDS * 1000);
-    const before = meter.look(seen(machine));
+    const before = meter.look();
     await sleep(seconds * 1000);
-    const line = figuresOf(before, meter.look(seen(machine)));
+    const line = figuresOf(before, meter.look());
     readings.isOver = true;
     await sending;
     claims.holds(await sensor.settled(60_000), `${setup.title}: not all was acknowledged at ${rate} a second`);
@@ -130,5 +130,3 @@ function judge(title: string, rate: number, line: Line, claims: Claims): void {
       `${title}: ${line.decisionsPerSecond} decisions a second of ${rate}`,
     );
 }
-
-const seen = (machine: Machine): number => status(machine)?.passes.decided ?? Number.NaN;

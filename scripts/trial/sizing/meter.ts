@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { recordsSchema } from "../../../daemon/store/schema.ts";
 import { openForReading } from "../../../daemon/store/sqlite-reader.ts";
 import type { Machine } from "../service/machine.ts";
-import { UNIT } from "../service/steps.ts";
+import { status, UNIT } from "../service/steps.ts";
 import { type DiskCounters, type ProcessCounters, parseDisk, parseProcesses, SHOW_PROCESSES } from "./counters.ts";
 
 /** What there is to see at one moment. */
@@ -19,6 +19,8 @@ export interface Look {
   /** Pages of the log that hold something. */
   readonly logBytes: number;
   readonly decided: number;
+  /** When the service said so. */
+  readonly decidedAtMs: number;
 }
 
 /** Looks at the service of a machine from outside of it. */
@@ -42,14 +44,18 @@ export class Meter {
     return statSync(join(this.#disk, "records.db-wal"), { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  look(decided: number): Look {
+  look(): Look {
+    const decided = status(this.machine)?.passes.decided ?? Number.NaN;
+    const decidedAtMs = performance.now();
     // What was written and not asked to be on the disk yet goes there now, so that each look finds nothing pending.
     execFileSync("sync", ["-f", this.#disk]);
+    const disk = parseDisk(readFileSync(`/sys/block/${this.#device}/stat`, "utf8"));
+    const logBytes = this.#logBytes();
     const [daemon, ...hosts] = this.#processes();
+    const atMs = performance.now();
     if (daemon === undefined) throw new Error("the service does not run");
     const [journal] = this.#show(this.machine.try("pgrep", "-x", "systemd-journal").out.trim());
-    const disk = parseDisk(readFileSync(`/sys/block/${this.#device}/stat`, "utf8"));
-    return { atMs: performance.now(), daemon, hosts, journal, disk, logBytes: this.#logBytes(), decided };
+    return { atMs, daemon, hosts, journal, disk, logBytes, decided, decidedAtMs };
   }
 
   /** The daemon, then its inference hosts. */
