@@ -26,6 +26,8 @@ const MODEL = "/usr/share/holdfast-trial/linear";
 const CARD = "config/examples/flash-card/holdfast.yaml";
 /** P11: what the daemon with one host may take at 100 events a second. */
 const MOST_PSS_MB = 180;
+/** Decisions that a look sees just not yet, or already. */
+const AT_THE_EDGES = 2;
 const IN_FLIGHT = 1000;
 const WARM_RATE = 1000;
 const WARM_MS = 40_000;
@@ -126,7 +128,7 @@ function judge(title: string, rate: number, line: Line, claims: Claims): void {
     claims.holds(line.pssMb <= MOST_PSS_MB, `${title}: ${line.pssMb} MB at 100 a second, ${MOST_PSS_MB} is the most`);
   if (rate > 0)
     claims.holds(
-      line.decisionsPerSecond >= rate * 0.95,
+      line.decisionsPerSecond * line.seconds >= rate * line.seconds * 0.95 - AT_THE_EDGES,
       `${title}: ${line.decisionsPerSecond} decisions a second of ${rate}`,
     );
 }
