@@ -13,8 +13,12 @@ export const verb = (io: Io) => (program: Command, run: RunVerb, parse: Parse) =
     )
     .action((shell: string) =>
       run(async () => {
-        const verbs = await verbsOf(io, parse);
-        io.out(shell === "bash" ? bash(verbs) : zsh(verbs));
+        const help = async (args: readonly string[]): Promise<string> => {
+          let text = "";
+          await parse(args, { ...io, out: (part) => (text += part), err: () => undefined });
+          return text;
+        };
+        io.out(await completion("holdfast", shell as Shell, help));
         return EXIT_DONE;
       }),
     );
@@ -25,14 +29,20 @@ interface KnownVerb {
   readonly options: readonly string[];
 }
 
-/** Read off the program itself, by its own help, so that completion never lags behind. */
-async function verbsOf(io: Io, parse: Parse): Promise<KnownVerb[]> {
-  const help = async (args: readonly string[]): Promise<string> => {
-    let text = "";
-    await parse([...args, "--help"], { ...io, out: (part) => (text += part), err: () => undefined });
-    return text;
-  };
-  const top = await help([]);
+type Shell = "bash" | "zsh";
+
+/** A script for a shell. Read off the program itself, by what it says to `--help`, so that it never lags behind. */
+export async function completion(
+  name: string,
+  shell: Shell,
+  help: (args: readonly string[]) => Promise<string>,
+): Promise<string> {
+  const verbs = await verbsOf(help);
+  return shell === "bash" ? bash(name, verbs) : zsh(name, verbs);
+}
+
+async function verbsOf(help: (args: readonly string[]) => Promise<string>): Promise<KnownVerb[]> {
+  const top = await help(["--help"]);
   const names = [...top.matchAll(/^ {2}([a-z][a-z-]*)(?: .*?)? {2,}(.*)$/gm)].flatMap(([, name, description]) =>
     name === undefined || name === "help" ? [] : [{ name, description: description ?? "" }],
   );
@@ -40,15 +50,18 @@ async function verbsOf(io: Io, parse: Parse): Promise<KnownVerb[]> {
     names.map(async ({ name, description }) => ({
       name,
       description,
-      options: [...new Set((await help([name])).match(/--[a-z][a-z-]*/g) ?? [])],
+      options: [...new Set((await help([name, "--help"])).match(/--[a-z][a-z-]*/g) ?? [])],
     })),
   );
 }
 
-function bash(verbs: readonly KnownVerb[]): string {
+/** A function's name has no hyphens in it where shells follow POSIX. */
+const functionOf = (name: string): string => `_${name.replaceAll("-", "_")}`;
+
+function bash(program: string, verbs: readonly KnownVerb[]): string {
   const cases = verbs.map(({ name, options }) => `    ${name}) words="${options.join(" ")}" ;;`).join("\n");
-  return `# bash completion for holdfast
-_holdfast() {
+  return `# bash completion for ${program}
+${functionOf(program)}() {
   local current="\${COMP_WORDS[COMP_CWORD]}" words
   if [ "$COMP_CWORD" -eq 1 ]; then words="${verbs.map((one) => one.name).join(" ")}"; else
   case "\${COMP_WORDS[1]}" in
@@ -59,16 +72,16 @@ ${cases}
     *) if [ "$COMP_CWORD" -eq 1 ]; then COMPREPLY=($(compgen -W "$words" -- "$current")); else COMPREPLY=($(compgen -f -- "$current")); fi ;;
   esac
 }
-complete -o filenames -F _holdfast holdfast
+complete -o filenames -F ${functionOf(program)} ${program}
 `;
 }
 
-function zsh(verbs: readonly KnownVerb[]): string {
+function zsh(program: string, verbs: readonly KnownVerb[]): string {
   const quoted = (text: string): string => text.replaceAll("'", "").replaceAll(":", "\\:");
   const list = verbs.map(({ name, description }) => `    '${name}:${quoted(description)}'`).join("\n");
   const cases = verbs.map(({ name, options }) => `    ${name}) compadd -- ${options.join(" ")}; _files ;;`).join("\n");
-  return `#compdef holdfast
-_holdfast() {
+  return `#compdef ${program}
+${functionOf(program)}() {
   local -a verbs
   verbs=(
 ${list}
@@ -78,6 +91,6 @@ ${list}
 ${cases}
   esac
 }
-_holdfast "$@"
+${functionOf(program)} "$@"
 `;
 }

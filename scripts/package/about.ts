@@ -2,11 +2,13 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
+import { completion } from "../../daemon/commands/completion.ts";
 import type { Io } from "../../daemon/commands/io.ts";
 import { program as gateway } from "../../daemon/commands/program.ts";
 import { manPage } from "./man.ts";
 import { run } from "./run.ts";
 import { type Architecture, nodeName, nodeVersion } from "./runtime.ts";
+import { settingsPages } from "./settings-man.ts";
 import { put, write } from "./tree.ts";
 
 const DOC = "usr/share/doc/holdfast";
@@ -27,14 +29,15 @@ export async function layAbout(about: About, to: string): Promise<void> {
   const { root, version, epochSeconds } = about;
   const date = new Date(epochSeconds * 1000).toISOString().slice(0, 10);
   const compressed = (path: string, text: string): void => write(join(to, path), gzipSync(text, { level: 9 }));
-  const fleet = (args: readonly string[]) => run(process.execPath, [join(root, "dist/fleet/main.js"), ...args]);
+  const fleet = async (args: readonly string[]): Promise<string> =>
+    run(process.execPath, [join(root, "dist/fleet/main.js"), ...args]);
   compressed("usr/share/man/man1/holdfast.1.gz", await manPage("holdfast", version, date, said));
-  compressed(
-    "usr/share/man/man1/holdfast-fleet.1.gz",
-    await manPage("holdfast-fleet", version, date, async (args) => fleet(args)),
-  );
-  write(join(to, "usr/share/bash-completion/completions/holdfast"), await said(["completion", "bash"]));
-  write(join(to, "usr/share/zsh/vendor-completions/_holdfast"), await said(["completion", "zsh"]));
+  compressed("usr/share/man/man1/holdfast-fleet.1.gz", await manPage("holdfast-fleet", version, date, fleet));
+  for (const page of settingsPages(version, date)) compressed(`usr/share/man/man5/${page.name}.5.gz`, page.text);
+  for (const [name, help] of [["holdfast", said] as const, ["holdfast-fleet", fleet] as const]) {
+    write(join(to, "usr/share/bash-completion/completions", name), await completion(name, "bash", help));
+    write(join(to, "usr/share/zsh/vendor-completions", `_${name}`), await completion(name, "zsh", help));
+  }
   cpSync(join(root, "docs"), join(to, DOC, "docs"), { recursive: true });
   compressed(`${DOC}/changelog.gz`, readFileSync(join(root, "CHANGELOG.md"), "utf8"));
   put(join(root, "README.md"), join(to, DOC, "README.md"));

@@ -20,7 +20,7 @@ ${pages.map(({ verb, text }) => `.SS ${name} ${verb}\n${preformatted(text)}`).jo
 .SH FILES
 ${FILES.map(([path, what]) => `.TP\n.I ${path}\n${what}`).join("\n")}
 .SH SEE ALSO
-/usr/share/doc/holdfast/docs, ${name === "holdfast" ? "holdfast-fleet" : "holdfast"}(1), systemctl(1), journalctl(1)
+/usr/share/doc/holdfast/docs, ${name === "holdfast" ? "holdfast-fleet" : "holdfast"}(1), ${name}.yaml(5), systemctl(1), journalctl(1)
 `;
 }
 
@@ -43,10 +43,14 @@ function preformatted(text: string): string {
   return `.nf\n${text.trimEnd().split("\n").map(escaped).join("\n")}\n.fi`;
 }
 
-/** roff(7): a backslash is an escape, a dot or quote at the beginning of a line a request. */
-function escaped(line: string): string {
+/** roff(7): a backslash is an escape, a dot or quote at the beginning of a line a request; other letters go by number. */
+export function escaped(line: string): string {
   return line
     .replaceAll("\\", "\\e")
     .replaceAll("-", "\\-")
+    .replaceAll(
+      /\P{ASCII}/gu,
+      (letter) => `\\[u${(letter.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`,
+    )
     .replace(/^([.'])/, "\\&$1");
 }

@@ -26,6 +26,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
   torn: () => import("./torn.ts"),
+  sizing: () => import("./sizing.ts"),
 };
 
 const { values, positionals } = parseArgs({

@@ -59,10 +59,13 @@ export class Readings {
   heldBack = 0;
   isOver = false;
 
-  /** `first`: the number of the first reading. */
-  constructor(sensor: Sensor, first = 0) {
+  readonly #pumps: string;
+
+  /** `first`: the number of the first reading; `pumps`: how their names begin. */
+  constructor(sensor: Sensor, first = 0, pumps = "p") {
     this.#sensor = sensor;
     this.sent = first;
+    this.#pumps = pumps;
   }
 
   readonly send = (): void => {
@@ -75,6 +78,6 @@ export class Readings {
     const now = Date.now();
     const hot = now % CYCLE_MS < HOT_MS ? 1 : 0;
     const payload = `{"id":"m${index}","ts":${now},"a":${index % 10},"b":${index % 7},"hot":${hot}}`;
-    this.#sensor.publish(`pump/p${index % PUMPS}/reading`, payload, 1, () => this.acknowledged.add(index));
+    this.#sensor.publish(`pump/${this.#pumps}${index % PUMPS}/reading`, payload, 1, () => this.acknowledged.add(index));
   };
 }

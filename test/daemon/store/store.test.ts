@@ -46,6 +46,21 @@ test("a sender that waits for what is on its way does not hurry what comes after
   expect(isDurable).toBe(true);
 });
 
+test("senders that wait do not undo a long delay: what comes meanwhile is one commit", async () => {
+  const { store } = await openTestStore(undefined, { commitDelayMs: 500 });
+  const before = (await store.figures()).commits;
+  const durable: Promise<void>[] = [];
+  for (let at = 0; at < 5; at++) {
+    put(store, 1);
+    durable.push(new Promise((resolve) => store.onDurable(resolve)));
+    store.senderWaits();
+    // Longer than a sender that waits for its acknowledgement is silent.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await Promise.all(durable);
+  expect((await store.figures()).commits - before).toBe(1);
+});
+
 test("gives a sequence without holes to each stream, and a chain that verifies", async () => {
   const { store, directory } = await openTestStore();
   for (let round = 0; round < 20; round++) {

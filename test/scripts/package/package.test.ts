@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import { loadConfig } from "../../../config/load.ts";
 import { manPage } from "../../../scripts/package/man.ts";
+import { syncsData } from "../../../scripts/package/modules.ts";
 import { firstConfiguration } from "../../../scripts/package/tree.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -32,6 +33,11 @@ test("a manual page has each verb's own help, and nothing in it is taken for a r
   expect(page).toContain("tool \\- Does things\n");
   expect(page).toContain(".SS tool run\n.nf\nUsage: tool run\n\n\\&.dotted 'quoted' back\\eslash\n\\&'tis\n.fi");
   expect(page).not.toContain(".SS tool help");
+});
+
+test("a library that looks up fdatasync is told from one that has only fsync", () => {
+  expect(syncsData(Buffer.from("libc.so.6\0fsync\0fdatasync\0"))).toBe(true);
+  expect(syncsData(Buffer.from("libc.so.6\0fsync\0my_fdatasync\0"))).toBe(false);
 });
 
 test("each drop-in is told in their README, and is one that systemd reads", () => {
