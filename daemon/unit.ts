@@ -299,13 +299,7 @@ function createReadings(
   const judge = readingJudge(clock);
   const readings: Unit["readings"] = {
     insert: (delivery: Delivery) =>
-      memory.insert(
-        delivery.key,
-        delivery.values,
-        delivery.eventTimeMs,
-        judge(delivery.receivedMs),
-        delivery.source,
-      ),
+      memory.insert(delivery.key, delivery.values, delivery.eventTimeMs, judge(delivery.receivedMs), delivery.source),
     row: (key) => memory.row(key),
     keysWithNews: () => memory.keysWithNews(),
     get keys() {

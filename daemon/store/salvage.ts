@@ -241,14 +241,13 @@ function innerHoles(database: Database, heads: LogTables["heads"]): Hole[] {
     .all() as Hole[];
 }
 
-/** Rows that a saved chain head tells of, beyond the last one that was saved. */
+/** Rows that a saved chain head tells of, or the start after them, beyond the last one that was saved. */
 function tailHoles(database: Database): Hole[] {
-  const heads = database.prepare("SELECT epoch, body FROM record WHERE kind IN (?, ?) ORDER BY n");
   const furthest = new Map<string, Hole>();
-  const rows = heads.all(recordKinds.chainHead, recordKinds.epochClose) as { epoch: number; body: string }[];
-  for (const row of rows) {
-    for (const head of (JSON.parse(row.body) as { heads: StreamHead[] }).heads) {
-      furthest.set(`${row.epoch}/${head.stream}`, { epoch: row.epoch, stream: head.stream, from: 0, to: head.seq });
+  for (const { epoch, heads } of toldHeads(database)) {
+    for (const { stream, seq } of heads) {
+      const name = `${epoch}/${stream}`;
+      if (seq > (furthest.get(name)?.to ?? 0)) furthest.set(name, { epoch, stream, from: 0, to: seq });
     }
   }
   const last = database.prepare("SELECT max(seq) FROM record WHERE epoch = ? AND stream = ?").pluck();
@@ -260,4 +259,19 @@ function tailHoles(database: Database): Hole[] {
       return { ...hole, from: Math.max(seq, gone) + 1 };
     })
     .filter((hole) => hole.from <= hole.to);
+}
+
+function* toldHeads(database: Database): Generator<{ epoch: number; heads: readonly StreamHead[] }> {
+  const ordinalOf = database.prepare("SELECT ordinal FROM epoch WHERE lower(hex(id)) = ?").pluck();
+  const { chainHead, epochClose, epochStart } = recordKinds;
+  const records = database.prepare("SELECT epoch, kind, body FROM record WHERE kind IN (?, ?, ?) ORDER BY n");
+  for (const row of records.all(chainHead, epochClose, epochStart) as { epoch: number; kind: number; body: string }[]) {
+    const body = JSON.parse(row.body) as { heads?: StreamHead[]; previous?: string; previousHeads?: StreamHead[] };
+    if (row.kind !== epochStart) {
+      yield { epoch: row.epoch, heads: body.heads ?? [] };
+      continue;
+    }
+    const previous = ordinalOf.get(body.previous ?? "") as number | undefined;
+    if (previous !== undefined) yield { epoch: previous, heads: body.previousHeads ?? [] };
+  }
 }
