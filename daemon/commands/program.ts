@@ -62,6 +62,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   outbox: () => import("./outbox.ts"),
   link: () => import("./link.ts"),
   enroll: () => import("./enroll.ts"),
+  doctor: () => import("./doctor.ts"),
   "support-bundle": () => import("./support-bundle.ts"),
   completion: () => import("./completion.ts"),
 };

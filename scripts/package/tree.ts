@@ -2,7 +2,7 @@ import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, w
 import { dirname, join } from "node:path";
 import { toolPrefix } from "./modules.ts";
 import { run } from "./run.ts";
-import type { Architecture } from "./runtime.ts";
+import { type Architecture, nodeVersion } from "./runtime.ts";
 
 const PROGRAM = "usr/lib/holdfast";
 const UNITS = "usr/lib/systemd/system";
@@ -33,7 +33,10 @@ export function layTree({ root, stage, node, architecture, version }: Tree, to: 
     string,
     string
   >;
-  write(join(program, "package.json"), `${JSON.stringify({ name, version, type, license })}\n`);
+  write(
+    join(program, "package.json"),
+    `${JSON.stringify({ name, version, type, license, engines: { node: nodeVersion } })}\n`,
+  );
   const flags = "--max-semi-space-size=4";
   wrapper(join(to, "usr/bin/holdfast"), `${flags} /${PROGRAM}/dist/daemon/main.js`);
   wrapper(join(to, "usr/bin/holdfast-fleet"), `/${PROGRAM}/dist/fleet/main.js`);
