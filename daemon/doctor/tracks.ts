@@ -1,7 +1,9 @@
+import { configurationChecks, modelChecks } from "./configuration-checks.ts";
 import type { Plan } from "./examine.ts";
 import { machineChecks } from "./machine-checks.ts";
+import { speedChecks, storageChecks } from "./storage-checks.ts";
 
 /** What is looked at: each track beside the others, the steps of a track one after the other. */
 export function allTracks(): readonly Plan[] {
-  return [[machineChecks]];
+  return [[[...machineChecks, ...configurationChecks, ...storageChecks]], [speedChecks, modelChecks]];
 }
