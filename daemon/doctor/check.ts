@@ -22,7 +22,8 @@ export async function within(check: Check, site: Site): Promise<readonly Finding
   try {
     return await Promise.race([Promise.resolve().then(() => check.look(site, late.signal)), tooLate]);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const { code, message = String(error) } = error as NodeJS.ErrnoException;
+    const why = code === "EACCES" ? `this user may not look (${message}): run doctor as root` : message;
     return check.tells.map((id) => skipped(id, `could not look: ${why}`));
   } finally {
     clearTimeout(timer);
