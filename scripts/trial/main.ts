@@ -21,6 +21,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   fleet: () => import("./fleet.ts"),
   "hostile-gateway": () => import("./hostile-gateway.ts"),
   service: () => import("./service.ts"),
+  doctor: () => import("./doctor.ts"),
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
 };
