@@ -18,7 +18,7 @@ const foreign = {
 const closed = {
   severity: "error",
   when: "it can not be opened",
-  todo: "Run `holdfast doctor` as root or as a member of the group {group}, and follow what storage.permissions says.",
+  todo: "Follow what storage.directory, storage.space and storage.permissions say; when they are content, run `holdfast doctor` as root or as a member of the group {group}.",
 } as const;
 
 export const storageChecks = {

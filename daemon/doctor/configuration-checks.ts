@@ -6,7 +6,7 @@ import { credentialFacts, credentialFinding, credentialPlace } from "./credentia
 import { type Finding, ok, problem, skipped } from "./finding.ts";
 import { modelFindings } from "./model-checks.ts";
 import { namedFilesOf } from "./named-files.ts";
-import { pathEntries } from "./paths.ts";
+import { exists, pathEntries } from "./paths.ts";
 import type { Site } from "./site.ts";
 
 const MOST_MISTAKES = 20;
@@ -66,6 +66,7 @@ function fileFindings({ file, account }: Site): readonly Finding[] {
 
 function mistakes({ problems, basis, file = "" }: Site): readonly Finding[] {
   if (problems.length === 0) return [ok("configuration.mistakes", "none")];
+  if (!exists(file)) return [skipped("configuration.mistakes", "there is no file")];
   const goes = basis === "last good" ? "; the other checks go by the last good one" : "";
   return problems.slice(0, MOST_MISTAKES).map((one) => {
     const subject = `${one.file}:${one.line}:${one.column}`;

@@ -6,7 +6,7 @@ import { type Finding, ok, problem } from "./finding.ts";
 import type { NamedFile } from "./named-files.ts";
 import { exists, type PathEntry, pathEntries } from "./paths.ts";
 import type { Site } from "./site.ts";
-import { loadedCredentials, UNIT } from "./unit.ts";
+import { UNIT } from "./unit.ts";
 
 const CHECK = "configuration.credentials";
 
@@ -20,9 +20,9 @@ export interface CredentialPlace {
 /** As the daemon finds it: by its credentials folder first, which doctor knows from the unit. */
 export function credentialPlace(
   name: string,
-  { environment, loaded, unit }: Pick<Site, "environment" | "loaded" | "unit">,
+  { environment, loaded, unit, credentials }: Pick<Site, "environment" | "loaded" | "unit" | "credentials">,
 ): CredentialPlace {
-  const source = name === basename(name) ? loadedCredentials(unit).get(name) : undefined;
+  const source = name === basename(name) ? credentials.get(name) : undefined;
   // A source without a slash is looked for in systemd's own stores.
   if (source?.startsWith("/") === true) return { path: source, byManager: true };
   const running = join("/run/credentials", UNIT, name);

@@ -9,7 +9,7 @@ import { findLastGood, likelyDataDirectory } from "../last-good.ts";
 import type { Status } from "../status.ts";
 import { type Account, accountOf } from "./account.ts";
 import { runProgram } from "./run-program.ts";
-import { UNIT, UNIT_PROPERTIES, type Unit, unitOf } from "./unit.ts";
+import { loadedCredentials, UNIT, UNIT_PROPERTIES, type Unit, unitFiles, unitOf } from "./unit.ts";
 
 /** Where the package puts the configuration that its service runs. */
 const SERVICE_FILE = "/etc/holdfast/holdfast.yaml";
@@ -32,6 +32,8 @@ export interface Site {
   readonly isRoot: boolean;
   /** Undefined: systemd does not run here, or this is not the service's configuration. */
   readonly unit: Unit | undefined;
+  /** Files that systemd gives to the service under a name, by LoadCredential=. */
+  readonly credentials: ReadonlyMap<string, string>;
   /** Of the daemon that runs; undefined: none answers. */
   readonly status: Status | undefined;
 }
@@ -60,6 +62,7 @@ export async function gatherSite({ file, data, example, environment }: SiteOptio
   ]);
   return {
     ...{ file, loaded, problems, dataDirectory, environment, unit, status },
+    credentials: loadedCredentials(unit === undefined ? [] : unitFiles(unit).map(textOf)),
     basis: loaded === undefined ? "nothing" : loaded === read ? "file" : "last good",
     hasLastGood: kept !== undefined,
     account: accountFor(unit, dataDirectory),

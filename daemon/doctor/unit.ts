@@ -5,7 +5,7 @@ export const UNIT = "holdfast.service";
 
 export const UNIT_PROPERTIES = [
   ...["LoadState", "LoadError", "UnitFileState", "ActiveState", "SubState", "Result", "ExecMainStatus", "MainPID"],
-  ...["NRestarts", "WatchdogUSec", "MemoryMax", "MemoryHigh", "User", "NeedDaemonReload", "LoadCredential"],
+  ...["NRestarts", "WatchdogUSec", "MemoryMax", "MemoryHigh", "User", "NeedDaemonReload"],
   ...["DropInPaths", "FragmentPath", "StatusText"],
 ];
 
@@ -21,13 +21,20 @@ export function unitOf(text: string): Unit {
   return unit;
 }
 
-/** Credentials that the unit loads: name and file. */
-export function loadedCredentials(unit: Unit | undefined): ReadonlyMap<string, string> {
-  const lines = (unit?.["LoadCredential"] ?? "").split(/\n| (?=[^:\s]+:\/)/);
+/** Files of the unit: its own, then its drop-ins in the order in which they count. */
+export function unitFiles(unit: Unit): readonly string[] {
+  return [unit["FragmentPath"] ?? "", ...(unit["DropInPaths"] ?? "").split(" ")].filter((path) => path !== "");
+}
+
+/** Credentials that the texts of unit files load, name and file; systemctl shows none. Nothing after `=` takes all back. */
+export function loadedCredentials(texts: readonly string[]): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
-  for (const line of lines) {
-    const at = line.indexOf(":");
-    if (at > 0) found.set(line.slice(0, at), line.slice(at + 1));
+  for (const line of texts.join("\n").split("\n")) {
+    const value = /^\s*LoadCredential\s*=\s*(.*?)\s*$/.exec(line)?.[1];
+    if (value === undefined) continue;
+    if (value === "") found.clear();
+    const at = value.indexOf(":");
+    if (at > 0) found.set(value.slice(0, at), value.slice(at + 1));
   }
   return found;
 }

@@ -1,10 +1,10 @@
 import { UNIT } from "../service/steps.ts";
 import { PASSWORD } from "./broker.ts";
 import type { Case } from "./case.ts";
-import { CREDENTIALS, DATA, FILE } from "./site.ts";
+import { CREDENTIALS, FILE } from "./site.ts";
 
 const SECRET = `${CREDENTIALS}/bus.password`;
-const MODEL = `${DATA}/models/*/model.onnx`;
+const MODEL = "/usr/lib/holdfast/dist/models/bundled/host-anomaly/1/model.onnx";
 
 export const configurationCases: readonly Case[] = [
   {
@@ -128,9 +128,10 @@ export const configurationCases: readonly Case[] = [
       todo: "holdfast models add",
     },
     break: (site) => {
-      site.sh(`for f in ${MODEL}; do cp -a $f $f.trial-saved; printf X >> $f; done`);
+      site.save(MODEL);
+      site.sh(`printf X >> ${MODEL}`);
     },
-    mend: (site) => void site.sh(`for f in ${MODEL}; do mv $f.trial-saved $f; done`),
+    mend: (site) => site.restore(MODEL),
   },
   {
     ...{
@@ -139,8 +140,8 @@ export const configurationCases: readonly Case[] = [
       problem: "unusable",
       todo: "install the package again",
     },
-    break: (site) => void site.sh(`for f in ${MODEL}; do mv $f $f.trial-saved; done`),
-    mend: (site) => void site.sh(`for f in ${DATA}/models/*/model.onnx.trial-saved; do mv $f \${f%.trial-saved}; done`),
+    break: (site) => void site.sh(`mv ${MODEL} ${MODEL}.trial-saved`),
+    mend: (site) => site.restore(MODEL),
   },
   {
     ...{

@@ -45,7 +45,11 @@ export const storageCases: readonly Case[] = [
     ...{ name: "the disk is nearly full", check: "storage.space", problem: "full", todo: "du -xh" },
     break: (site) => {
       site.smallDisk("size=200M");
-      site.machine.try("sh", "-c", `head -c 300M /dev/zero > ${DATA}/filler 2>/dev/null`);
+      site.machine.try(
+        "sh",
+        "-c",
+        `head -c 300M /dev/zero > ${DATA}/filler 2>/dev/null; chown holdfast: ${DATA}/filler`,
+      );
     },
     mend: (site) => site.ownDisk(),
   },
