@@ -1,4 +1,3 @@
-import { UNIT } from "../service/steps.ts";
 import { PASSWORD } from "./broker.ts";
 import type { Case } from "./case.ts";
 import { CREDENTIALS, FILE } from "./site.ts";
@@ -76,13 +75,11 @@ export const configurationCases: readonly Case[] = [
     break: async (site) => {
       site.save(FILE);
       site.sh(`echo 'agents: [' >> ${FILE}`);
-      site.machine.run("systemctl", "restart", UNIT);
-      await site.connected();
+      await site.restart();
     },
     mend: async (site) => {
       site.restore(FILE);
-      site.machine.run("systemctl", "restart", UNIT);
-      await site.connected();
+      await site.restart();
     },
   },
   {

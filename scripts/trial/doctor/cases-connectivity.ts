@@ -47,11 +47,11 @@ export const connectivityCases: readonly Case[] = [
   {
     ...{ name: "the name server is dead", check: "connectivity.names", problem: "silent", todo: "/etc/resolv.conf" },
     break: (site) => {
-      site.names.isSilent = true;
+      site.names.silence();
       site.hosts(undefined);
     },
     mend: (site) => {
-      site.names.isSilent = false;
+      site.names.speak();
       site.hosts(NEAR);
     },
   },

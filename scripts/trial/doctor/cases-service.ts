@@ -88,14 +88,20 @@ export const serviceCases: readonly Case[] = [
   },
   {
     ...{ name: "the watchdog is off", check: "service.watchdog", problem: "off", todo: "WatchdogSec=" },
-    break: (site) => site.dropIn("watchdog", "[Service]\nWatchdogSec=0\n"),
-    mend: (site) => site.removeDropIn("watchdog"),
+    break: async (site) => {
+      site.dropIn("watchdog", "[Service]\nWatchdogSec=0\n");
+      await site.restart();
+    },
+    mend: async (site) => {
+      site.removeDropIn("watchdog");
+      await site.restart();
+    },
   },
   {
     ...{ name: "the daemon hangs", check: "service.daemon", problem: "hangs", todo: "systemctl restart holdfast" },
     break: (site) => void site.machine.run("kill", "-STOP", site.machine.property(UNIT, "MainPID")),
     mend: async (site) => {
-      site.machine.run("systemctl", "kill", "--signal=CONT", UNIT);
+      site.machine.try("kill", "-CONT", site.machine.property(UNIT, "MainPID"));
       await site.connected();
     },
   },

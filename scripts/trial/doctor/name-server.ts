@@ -1,38 +1,27 @@
-import { createSocket, type Socket } from "node:dgram";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { childPath } from "../../../daemon/children.ts";
 import { NEAR } from "../cable/network.ts";
 
-const NO_SUCH_NAME = 3;
-
-/** A name server that knows no name at all, or is silent. */
+/** A name server that knows no name at all, in a process of its own: this one waits for the machine's commands. */
 export class NameServer {
-  isSilent = false;
-  #socket: Socket | undefined;
+  #child: ChildProcess | undefined;
 
   async start(): Promise<void> {
-    const socket = createSocket("udp4");
-    socket.on("message", (query, { address, port }) => {
-      if (this.isSilent) return;
-      // RFC 1035, 4.1.1: the question comes back with the answer's bit, and the code that there is no such name.
-      const answer = Buffer.from(query.subarray(0, 12 + questionBytes(query)));
-      answer[2] = 0x81;
-      answer[3] = 0x80 | NO_SUCH_NAME;
-      answer.fill(0, 6, 12);
-      socket.send(answer, port, address);
-    });
-    socket.bind(53, NEAR);
-    await once(socket, "listening");
-    this.#socket = socket;
+    this.#child = fork(childPath("scripts/trial/doctor/name-server-main"), [NEAR]);
+    await once(this.#child, "message");
+  }
+
+  /** Questions come in, and nothing goes out. */
+  silence(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  speak(): void {
+    this.#child?.kill("SIGCONT");
   }
 
   stop(): void {
-    this.#socket?.close();
+    this.#child?.kill("SIGKILL");
   }
-}
-
-/** A name, its type and its class. */
-function questionBytes(query: Buffer): number {
-  let at = 12;
-  while ((query[at] ?? 0) !== 0) at += 1 + (query[at] ?? 0);
-  return at + 5 - 12;
 }

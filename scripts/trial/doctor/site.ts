@@ -121,6 +121,11 @@ export class Site {
     await this.connected();
   }
 
+  async restart(): Promise<void> {
+    this.machine.run("systemctl", "restart", UNIT);
+    await this.connected();
+  }
+
   /** The service runs, and its bus is up again. */
   async connected(): Promise<void> {
     const isSo = await becomes(() => {
