@@ -14,13 +14,15 @@ export const databaseChecks: readonly Check[] = [
     withinMs: WITHIN_MS + GRACE_MS,
     look: async (site) => {
       const facts = await ask(site);
-      const { dataDirectory: directory, account, loaded } = site;
+      const { dataDirectory: directory, account, loaded, isRoot } = site;
+      const mayWrite = isRoot || process.geteuid?.() === account.uid;
       const hasFleet = loaded?.config.gateway.fleet !== undefined;
       return databaseFindings(facts, {
         directory,
         group: account.group,
         nowMs: Date.now(),
         hasFleet,
+        mayWrite,
         withinMs: WITHIN_MS,
       });
     },

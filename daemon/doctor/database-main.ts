@@ -1,9 +1,10 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { StoreError } from "../store/errors.ts";
 import { storeFiles } from "../store/files.ts";
 import { controlMeta } from "../store/queries.ts";
 import { controlSchema, recordsSchema } from "../store/schema.ts";
 import { openForReading, type ReadDatabase, translate } from "../store/sqlite-reader.ts";
+import { openForWriting } from "../store/sqlite-writer.ts";
 import { outboxIn } from "../store/uplink-queries.ts";
 import { verifyLog } from "../store/verify.ts";
 import type { DatabaseFact } from "./database.ts";
@@ -42,6 +43,21 @@ function opened(about: "records" | "control", path: string, look: (database: Rea
   }
 }
 
+/**
+ * A log that nobody has open gets an empty WAL by being read, and only who may write can take it away again: SQLite does so
+ * itself, with the locks that it takes, when the last connection closes. There is nothing in it to be written.
+ */
+function tidy(wal: string): void {
+  if (statSync(wal, { throwIfNoEntry: false })?.size !== 0) return;
+  try {
+    const database = openForWriting(files.records);
+    database.pragma("user_version");
+    database.close();
+  } catch {
+    // No right to write, or damage: two empty files stay, which the next start takes away.
+  }
+}
+
 opened("control", files.control, (database) => {
   const said = String(database.pragma("quick_check(1)", { simple: true }));
   const version = Number(database.pragma("user_version", { simple: true }));
@@ -50,6 +66,8 @@ opened("control", files.control, (database) => {
   tell({ about: "kept", modes, latch: controlMeta(files.control)["latch"] });
 });
 let isSound = false;
+const wal = `${files.records}-wal`;
+const hadWal = existsSync(wal);
 opened("records", files.records, (database) => {
   const version = Number(database.pragma("user_version", { simple: true }));
   const newest = database.prepare("SELECT n, wallMs FROM record ORDER BY n DESC LIMIT 1").get();
@@ -73,4 +91,5 @@ if (isSound) {
     tell({ about: "audit", ok: undefined, rows: 0, found: error instanceof Error ? error.message : String(error) });
   }
 }
+if (!hadWal) tidy(wal);
 process.disconnect?.();

@@ -55,6 +55,8 @@ export interface DatabaseSite {
   /** Whether the fleet is to get what waits. */
   readonly hasFleet: boolean;
   readonly withinMs: number;
+  /** Root, or the user that owns the data. */
+  readonly mayWrite: boolean;
 }
 
 const OLD_MS = 86_400_000;
@@ -78,7 +80,7 @@ export function databaseFindings(facts: readonly DatabaseFact[], site: DatabaseS
 function fileFinding(
   check: "storage.log" | "storage.control",
   fact: Missing | Failed | Read | undefined,
-  { directory, group, withinMs }: DatabaseSite,
+  { directory, group, withinMs, mayWrite }: DatabaseSite,
   more: string,
 ): Finding {
   const file = NAMES[check];
@@ -105,6 +107,8 @@ function fileFinding(
       expected: "a database",
       values: { ...values, file },
     });
+  // SQLite puts two files beside a log that nobody has open, which this user may not.
+  if (!mayWrite) return skipped(check, `this user may not open it (${fact.sqlite}): run doctor as root`);
   return problem(check, "closed", {
     found: `${found} (${fact.sqlite})`,
     expected: "a database that can be read",

@@ -72,7 +72,9 @@ export async function gatherSite({ file, data, example, environment }: SiteOptio
 
 /** Mistakes beyond the schema, but for those of models: a check of their own tells these. */
 async function later(loaded: LoadedConfig, dataDirectory: string): Promise<readonly Problem[]> {
-  const { problems } = await checkGeneration(loaded, { dataDirectory, bundled: bundledModels() });
+  const places = { dataDirectory, bundled: bundledModels() };
+  // What throws here is a folder that this user may not read: the check of the models says so.
+  const { problems } = await checkGeneration(loaded, places).catch(() => ({ problems: [] }));
   return problems.filter(({ path }) => !/^models\.|^agents\.[^.]+\.model$/.test(path));
 }
 
@@ -126,13 +128,22 @@ function accountFor(unit: Unit | undefined, dataDirectory: string): Account {
   const texts = [textOf("/etc/passwd"), textOf("/etc/group")] as const;
   const byUnit = unit?.["User"] ? accountOf(unit["User"], ...texts) : undefined;
   if (byUnit !== undefined) return byUnit;
-  const uid = statSync(dataDirectory, { throwIfNoEntry: false })?.uid ?? process.geteuid?.() ?? 0;
+  const uid = ownerOf(dataDirectory) ?? process.geteuid?.() ?? 0;
   const name = texts[0]
     .split("\n")
     .map((line) => line.split(":"))
     .find((row) => Number(row[2]) === uid)?.[0];
   const found = name === undefined ? undefined : accountOf(name, ...texts);
   return found ?? { user: String(uid), group: String(uid), uid, gids: [uid] };
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    // Not there, or not for this user to see.
+    return undefined;
+  }
 }
 
 export function textOf(path: string): string {

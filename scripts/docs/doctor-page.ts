@@ -18,8 +18,8 @@ connectivity
 One line a check: \`ok\`, \`warning\`, \`error\`, or \`skipped\` with why it could not look. A configuration with mistakes stops nothing:
 its mistakes are told, and the other checks go by the last configuration that worked.
 
-- It changes nothing: one probe file in the data directory is removed again, and a log that nobody has open gets an empty
-  \`records.db-wal\` and its \`-shm\` beside it, as with every command that reads it. No secret is shown.
+- It changes nothing: one probe file in the data directory is removed again, and so are the two empty files that SQLite puts beside a
+  log that nobody has open. No secret is shown.
 - Each check has a deadline, and all of it ends within 30 s: a name server that is dead or a broker that is silent is told, not waited for.
 - Logging in to a broker is tried under a client name of its own, with a clean session: the daemon's connection stays.
 - As the service's user would see it: by root, rights are judged for the user of the unit (without access lists).

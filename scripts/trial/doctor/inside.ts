@@ -10,7 +10,7 @@ import { Broker } from "./broker.ts";
 import type { Case } from "./case.ts";
 import { cases } from "./cases.ts";
 import { NameServer } from "./name-server.ts";
-import { Site } from "./site.ts";
+import { DATA, Site } from "./site.ts";
 
 const PACKAGES = "dist/packages";
 const CACHE = "dist/package-cache";
@@ -61,6 +61,10 @@ export async function inside(options: Options): Promise<TrialResult> {
 async function allCases(site: Site, { faults }: Options, claims: Claims): Promise<void> {
   const tookMs: number[] = [];
   clean(site, claims, tookMs, "before anything is broken");
+  asMember(site, claims);
+  site.doctor();
+  claims.holds(!/\.probe|-wal/.test(site.sh(`ls ${DATA}`)), "doctor leaves files behind");
+  await site.start();
   const chosen = cases.filter(({ name }) => faults === undefined || faults.some((one) => name.includes(one)));
   let found = 0;
   for (const one of chosen) {
@@ -103,6 +107,26 @@ async function oneCase(
     await how.mend(site);
   }
   return clean(site, claims, tookMs, `after ${name}`) && isFound;
+}
+
+/** What only root may see is skipped, and no error. */
+function asMember(site: Site, claims: Claims): void {
+  const member = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=holdfast"];
+  for (const state of ["active", "stopped"]) {
+    if (state === "stopped") site.stop();
+    const { findings } = site.doctor([], member);
+    const count = (level: string): number => findings.filter((one) => one.level === level).length;
+    const told = ["ok", "warning", "error", "skipped"].map((level) => `${count(level)} ${level}`).join(", ");
+    claims.figure(`by a member of the group, the service ${state}`, told);
+    claims.holds(
+      count("error") === 0,
+      `a member of the group sees errors: ${findings
+        .filter((one) => one.level === "error")
+        .map((one) => `${one.check} ${one.found}`)
+        .join("; ")}`,
+    );
+    if (state === "stopped") claims.holds(!site.sh(`ls ${DATA}`).includes("-wal"), "doctor leaves a WAL behind");
+  }
 }
 
 /** A check that always cries would be found everywhere. */

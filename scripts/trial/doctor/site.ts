@@ -46,9 +46,18 @@ export class Site {
   }
 
   /** What doctor says, with variables in its environment. */
-  doctor(variables: readonly string[] = []): Report {
+  doctor(variables: readonly string[] = [], by: readonly string[] = []): Report {
     const began = performance.now();
-    const { code, out, text } = this.machine.try("env", ...variables, "holdfast", "doctor", "--config", FILE, "--json");
+    const { code, out, text } = this.machine.try(
+      ...by,
+      "env",
+      ...variables,
+      "holdfast",
+      "doctor",
+      "--config",
+      FILE,
+      "--json",
+    );
     const tookMs = performance.now() - began;
     if (!out.startsWith("{")) throw new Error(`doctor ended with ${code}: ${text.slice(0, 2000)}`);
     return { code, tookMs, findings: (JSON.parse(out) as { findings: Finding[] }).findings };

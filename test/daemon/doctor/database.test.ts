@@ -57,6 +57,7 @@ describe("of databases, doctor", () => {
       ["storage.log", "storage.control", "storage.audit", "service.mode"].map((check) => said(findings, check)),
     ).toEqual(["ok", "ok", "ok", "ok"]);
     expect(["records.db", "control.db"].map((name) => readFileSync(join(folder, name)))).toEqual(before);
+    expect(readdirSync(folder).sort()).toEqual(["control.db", "records.db"]);
   });
 
   test("says that nothing is there yet", async () => {
@@ -81,9 +82,42 @@ describe("of databases, doctor", () => {
     expect(said(findings, "storage.audit")).toBe("skipped");
   });
 
+  test("leaves a WAL that was there, whatever is in it", async () => {
+    make("records.db", recordsSchema);
+    const writer = openForWriting(join(folder, "records.db"));
+    writer.exec("INSERT INTO agent (name) VALUES ('a')");
+    const wal = readFileSync(join(folder, "records.db-wal"));
+    expect(said(await looked(), "storage.log")).toBe("ok");
+    expect(wal.byteLength).toBeGreaterThan(0);
+    expect(readFileSync(join(folder, "records.db-wal"))).toEqual(wal);
+    writer.close();
+  });
+
+  test("blames no log for what this user may not", () => {
+    const told: DatabaseFact = {
+      about: "records",
+      kind: "failed",
+      code: "STORE_QUERY",
+      found: "unable to open",
+      sqlite: "SQLITE_CANTOPEN",
+    };
+    const site = { directory: "/d", group: "g", nowMs: Date.UTC(2026, 1, 1), hasFleet: false, withinMs: 1 };
+    const levels = [true, false].map((mayWrite) =>
+      said(databaseFindings([told], { ...site, mayWrite }), "storage.log"),
+    );
+    expect(levels).toEqual(["closed", "skipped"]);
+  });
+
   test("takes what was told until the time was over", () => {
     const told: DatabaseFact[] = [{ about: "records", kind: "read", version: 3, said: "ok" }];
-    const site = { directory: "/d", group: "g", nowMs: Date.UTC(2026, 1, 1), hasFleet: true, withinMs: 12_000 };
+    const site = {
+      directory: "/d",
+      group: "g",
+      nowMs: Date.UTC(2026, 1, 1),
+      hasFleet: true,
+      withinMs: 12_000,
+      mayWrite: true,
+    };
     const findings = databaseFindings(told, site);
     expect(findings.map(({ check, level }) => `${check} ${level}`)).toEqual([
       ...["machine.clock ok", "storage.log ok", "storage.control skipped", "storage.audit skipped"],
@@ -110,6 +144,7 @@ describe("of databases, doctor", () => {
           nowMs,
           hasFleet,
           withinMs: 1,
+          mayWrite: true,
         }),
         "service.outbox",
       );
