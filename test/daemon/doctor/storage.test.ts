@@ -72,11 +72,24 @@ describe("of storage, doctor", () => {
     expect(inodesFinding({ freeBytes: 1, freeFiles: 0, files: 0 }, "/").level).toBe("skipped");
   });
 
-  test("judges a disk by its slowest sync", () => {
+  test("judges a disk by its slowest sync, unless it was fast in the other round", () => {
     const fast = new Array<number>(19).fill(2);
-    expect(speedFinding([...fast, 250]).found).toBe("p50 2.0 ms, p99 250.0 ms of 20 syncs");
-    expect(speedFinding([...fast, 250]).level).toBe("ok");
-    expect(speedFinding([251, ...fast]).problem).toBe("slow");
+    expect(speedFinding([[...fast, 250]])).toMatchObject({
+      level: "ok",
+      found: "p50 2.0 ms, p99 250.0 ms of 20 syncs",
+    });
+    expect(
+      speedFinding([
+        [251, ...fast],
+        [...fast, 900],
+      ]),
+    ).toMatchObject({ problem: "slow", found: expect.stringContaining("p99 900.0") });
+    expect(
+      speedFinding([
+        [251, ...fast],
+        [...fast, 3],
+      ]),
+    ).toMatchObject({ level: "ok", found: expect.stringContaining("p99 3.0") });
   });
 
   test("finds the mount that a folder lies on, the uppermost of several", () => {
