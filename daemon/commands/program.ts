@@ -65,6 +65,7 @@ const files: Readonly<Record<string, () => Promise<VerbFile>>> = {
   backup: () => import("./backup.ts"),
   restore: () => import("./restore.ts"),
   "factory-reset": () => import("./factory-reset.ts"),
+  doctor: () => import("./doctor.ts"),
   "support-bundle": () => import("./support-bundle.ts"),
   completion: () => import("./completion.ts"),
 };

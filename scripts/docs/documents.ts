@@ -1,4 +1,5 @@
 import { configurationReference, configurationSchema } from "./configuration.ts";
+import { render as doctorPage } from "./doctor-page.ts";
 import { render as errorsPage } from "./errors-page.ts";
 import { render as fleetConfiguration } from "./fleet-configuration.ts";
 import { render as linkPage } from "./link-page.ts";
@@ -14,6 +15,7 @@ export interface GeneratedDocument {
 export const documents: readonly GeneratedDocument[] = [
   { path: "docs/configuration.md", render: configurationReference },
   { path: "config/holdfast.schema.json", render: configurationSchema },
+  { path: "docs/doctor.md", render: doctorPage },
   { path: "docs/errors.md", render: errorsPage },
   { path: "docs/fleet-configuration.md", render: fleetConfiguration },
   { path: "docs/link.md", render: linkPage },

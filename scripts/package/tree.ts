@@ -2,7 +2,7 @@ import { chmodSync, copyFileSync, cpSync, mkdirSync, readFileSync, renameSync, w
 import { dirname, join } from "node:path";
 import { toolPrefix } from "./modules.ts";
 import { run } from "./run.ts";
-import type { Architecture } from "./runtime.ts";
+import { type Architecture, nodeVersion } from "./runtime.ts";
 
 const PROGRAM = "usr/lib/holdfast";
 const UNITS = "usr/lib/systemd/system";
@@ -33,7 +33,10 @@ export function layTree({ root, stage, node, architecture, version }: Tree, to: 
     string,
     string
   >;
-  write(join(program, "package.json"), `${JSON.stringify({ name, version, type, license })}\n`);
+  write(
+    join(program, "package.json"),
+    `${JSON.stringify({ name, version, type, license, engines: { node: nodeVersion } })}\n`,
+  );
   wrapper(join(to, "usr/bin/holdfast"), `/${PROGRAM}/launch`);
   wrapper(join(to, "usr/bin/holdfast-fleet"), `/${PROGRAM}/bin/node /${PROGRAM}/dist/fleet/main.js`);
   const debian = join(root, "scripts/package/debian");

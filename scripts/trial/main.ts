@@ -23,6 +23,7 @@ const trials: Readonly<Record<string, () => Promise<{ trial: Trial; again?: () =
   service: () => import("./service.ts"),
   upgrade: () => import("./upgrade.ts"),
   arm64: () => import("./arm64.ts"),
+  doctor: () => import("./doctor.ts"),
   cable: () => import("./cable.ts"),
   "hostile-fleet": () => import("./hostile-fleet.ts"),
   torn: () => import("./torn.ts"),
