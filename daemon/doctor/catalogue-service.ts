@@ -76,6 +76,16 @@ export const serviceChecks = {
       },
     },
   },
+  "service.version": {
+    looksAt: "whether the installed version runs, or the one before it since that one did not stay up",
+    problems: {
+      returned: {
+        severity: "error",
+        when: "the version before runs",
+        todo: "Read why in `journalctl -u holdfast -p warning`, then install a version that runs, or try this one again with `dpkg --configure -a`.",
+      },
+    },
+  },
   "service.daemon": {
     looksAt: "who holds the data directory's lock, and whether it answers on its socket",
     problems: {

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from "node:fs";
 import { latchPath, readLatch } from "../latch-file.ts";
 import { storeFiles } from "../store/files.ts";
+import { RETURNED, version } from "../version.ts";
 import type { Check } from "./check.ts";
 import { type Finding, skipped } from "./finding.ts";
 import { runProgram } from "./run-program.ts";
@@ -13,6 +14,7 @@ import {
   lockHolder,
   stateFinding,
   unitFinding,
+  versionFinding,
   watchdogFinding,
 } from "./service.ts";
 import { type Site, textOf } from "./site.ts";
@@ -33,6 +35,11 @@ export const serviceChecks: readonly Check[] = [
     },
   },
   { tells: ["service.drop-in"], withinMs: ANALYZE_MS + 1000, look: dropIns },
+  {
+    tells: ["service.version"],
+    withinMs: 1000,
+    look: ({ environment }) => [versionFinding(version(), environment[RETURNED])],
+  },
   {
     tells: ["service.daemon", "service.bus"],
     withinMs: 3000,

@@ -67,6 +67,15 @@ export function watchdogFinding(unit: Unit): Finding {
   return problem("service.watchdog", "off", { found: `WatchdogSec=${after}`, expected: "30 s" });
 }
 
+/** `returned`: why the version before the installed one runs; undefined: the installed one does. */
+export function versionFinding(runs: string, returned: string | undefined): Finding {
+  if (returned === undefined) return ok("service.version", runs);
+  return problem("service.version", "returned", {
+    found: `${runs} runs: ${returned}`,
+    expected: "the installed version",
+  });
+}
+
 /** `holder`: the process that has the lock; undefined: nobody. */
 export function daemonFinding(holder: number | undefined, status: Status | undefined): Finding {
   const check = "service.daemon";

@@ -5,7 +5,7 @@ import { type LoadedConfig, loadConfig, type Problem } from "../../config/load.t
 import { callDaemon } from "../api/control-client.ts";
 import { bundledModels } from "../assets.ts";
 import { check as checkGeneration } from "../generation.ts";
-import { findLastGood, likelyDataDirectory } from "../last-good.ts";
+import { keptCopies, likelyDataDirectory } from "../last-good.ts";
 import type { Status } from "../status.ts";
 import { type Account, accountOf } from "./account.ts";
 import { runProgram } from "./run-program.ts";
@@ -89,10 +89,8 @@ function likelyIn(file: string, environment: Environment): string {
 
 function keptIn(dataDirectory: string, environment: Environment): LoadedConfig | undefined {
   try {
-    const kept = findLastGood(dataDirectory);
-    if (kept === undefined) return undefined;
-    const read = loadConfig({ ...kept, environment });
-    return read.ok ? read : undefined;
+    const read = keptCopies(dataDirectory).map((kept) => loadConfig({ ...kept, environment }));
+    return read.find((one) => one.ok);
   } catch {
     // Its own damage, or no right to look: as if there were none.
     return undefined;

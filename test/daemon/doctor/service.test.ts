@@ -7,6 +7,7 @@ import {
   lockHolder,
   stateFinding,
   unitFinding,
+  versionFinding,
   watchdogFinding,
 } from "../../../daemon/doctor/service.ts";
 import { loadedCredentials, unitFiles, unitOf } from "../../../daemon/doctor/unit.ts";
@@ -71,6 +72,12 @@ describe("of the service, doctor", () => {
       "warning",
       "warning",
     ]);
+  });
+
+  test("tells when the version before the installed one runs", () => {
+    expect(versionFinding("1.0", undefined)).toMatchObject({ level: "ok", found: "1.0" });
+    const found = versionFinding("1.0", "2.0 did not stay up after the upgrade from 1.0");
+    expect(found).toMatchObject({ level: "error", found: "1.0 runs: 2.0 did not stay up after the upgrade from 1.0" });
   });
 
   test("names the drop-in of which systemd complains, and no other unit", () => {
