@@ -12,7 +12,7 @@ import { CACHE, debianRoot, Machine, missingPrograms, newestPackage, PACKAGES } 
 import { install, ready, status, UNIT, writeFile } from "../service/steps.ts";
 import type { TrialOptions, TrialResult } from "../trial.ts";
 import { decisionTimes, ratesAround } from "./rates.ts";
-import { DATA, Upgrades } from "./steps.ts";
+import { DATA, STEADY_MS, Upgrades } from "./steps.ts";
 import { packageOf, type VersionName, versions } from "./versions.ts";
 
 const MODEL = "/usr/share/holdfast-trial/linear";
@@ -107,6 +107,7 @@ async function all(machine: Machine, upgrades: Upgrades, options: Options, claim
   await upgrades.over(`/srv/${TODAY}.deb`, today, "today's version again");
   await cuts(upgrades, today, options, claims);
   await upgrades.over(`/srv/${TODAY}.deb`, today, "today's version at the end");
+  await sleep(STEADY_MS);
 }
 
 async function cuts(upgrades: Upgrades, today: string, options: Options, claims: Claims): Promise<void> {

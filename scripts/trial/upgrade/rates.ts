@@ -19,9 +19,11 @@ const AROUND_MS = 15_000;
 export function ratesAround(times: readonly number[], { fromMs, toMs }: Span): string {
   const rate = (from: number, to: number): number =>
     Math.round(times.filter((time) => time >= from && time < to).length / ((to - from) / 1000));
-  const near = times.filter((time) => time >= fromMs - 1000 && time < toMs + AROUND_MS);
-  let pause = 0;
-  for (let at = 1; at < near.length; at++) pause = Math.max(pause, (near[at] as number) - (near[at - 1] as number));
+  const first = times.findLastIndex((time) => time < fromMs);
+  const last = times.findIndex((time) => time > toMs);
+  let pause = last === -1 ? Number.POSITIVE_INFINITY : 0;
+  for (let at = Math.max(first, 0) + 1; at <= last; at++)
+    pause = Math.max(pause, (times[at] as number) - (times[at - 1] as number));
   const [before, during, after] = [rate(fromMs - AROUND_MS, fromMs), rate(fromMs, toMs), rate(toMs, toMs + AROUND_MS)];
   return `${before}, ${during}, ${after}; ${Math.round(pause / 100) / 10} s`;
 }

@@ -8,7 +8,7 @@ export const DATA = "/var/lib/holdfast";
 const STATE = "/var/lib/holdfast-upgrade";
 const PREVIOUS = "/usr/lib/holdfast-previous";
 /** Long enough that a rate can be told. */
-const STEADY_MS = 16_000;
+export const STEADY_MS = 16_000;
 /** One that hangs is given up three times. */
 const BACK_MS = 420_000;
 const SETTLE_SECONDS = 20;
@@ -69,12 +69,12 @@ export class Upgrades {
     const fromMs = Date.now();
     const { code, text } = this.#machine.try("dpkg", "-i", file);
     await this.#runsAgain(name, before, code, text);
-    this.spans.push({ what: `${versions[name].version}, which ${name}`, fromMs, toMs: Date.now() });
     if (name === "ends before it is ready") {
       this.#claims.figure("what the technician sees", text.trim().split("\n").slice(-8).join("\n"));
       const again = this.#machine.try("dpkg", "--configure", "holdfast");
       await this.#runsAgain(name, before, again.code, again.text);
     }
+    this.spans.push({ what: `${versions[name].version}, which ${name}`, fromMs, toMs: Date.now() });
   }
 
   async #runsAgain(name: VersionName, before: string, code: number, text: string): Promise<void> {
