@@ -126,7 +126,9 @@ export class Site {
 
   async start(): Promise<void> {
     this.machine.try("systemctl", "reset-failed", UNIT);
-    this.machine.run("systemctl", "start", UNIT);
+    const { code } = this.machine.try("systemctl", "start", UNIT);
+    if (code !== 0)
+      throw new Error(`it does not start: ${this.machine.try("journalctl", "-u", UNIT, "-n", "20", "-o", "cat").text}`);
     await this.connected();
   }
 
