@@ -1,5 +1,5 @@
 import { bodyHash } from "../heads.ts";
-import type { Database } from "../sqlite-writer.ts";
+import { type Database, isDamage, sqliteCode } from "../sqlite-writer.ts";
 
 const CHUNK_ROWS = 2000;
 
@@ -33,6 +33,20 @@ export function carryOver(newer: string, into: Database): Carried {
   }
 }
 
+/** Whether the newer log went on from this one: it knows the start that this one ends with. */
+export function isBeginning(newer: string, older: Database): boolean {
+  const hasEpochs = older.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'epoch'").get() !== undefined;
+  if (!hasEpochs) return true;
+  older.prepare("ATTACH ? AS newer").run(newer);
+  try {
+    const last = older.prepare("SELECT ordinal, id FROM main.epoch ORDER BY ordinal DESC LIMIT 1").get();
+    const same = "SELECT 1 FROM newer.epoch WHERE ordinal = @ordinal AND id = @id";
+    return last === undefined || older.prepare(same).get(last) !== undefined;
+  } finally {
+    older.exec("DETACH newer");
+  }
+}
+
 function carryRecords(into: Database, notes: string[]): number {
   const columns = sharedColumns(into, "record");
   if (columns === undefined) {
@@ -58,6 +72,7 @@ function carryRecords(into: Database, notes: string[]): number {
       after = last.n;
     }
   } catch (error) {
+    assertOfTheFile(error);
     notes.push(`records after n ${after} could not be brought over: ${reason(error)}`);
     return carried;
   }
@@ -75,6 +90,7 @@ function replaceTable(into: Database, table: string, notes: string[]): void {
       `DELETE FROM main.${table}; INSERT INTO main.${table} (${columns}) SELECT ${columns} FROM newer.${table}`,
     );
   } catch (error) {
+    assertOfTheFile(error);
     into.exec("ROLLBACK TO one");
     notes.push(`the table ${table} could not be brought over: ${reason(error)}`);
   }
@@ -97,6 +113,15 @@ function deleteDropped(into: Database): void {
        SELECT 1 FROM main.dropped AS gone
        WHERE gone.epoch = record.epoch AND gone.stream = record.stream AND record.seq <= gone.deletedSeq)`,
   );
+}
+
+/** A full disk or one that fails is none of the file's own faults: it passes, and the way back is tried again then. */
+function assertOfTheFile(error: unknown): void {
+  if (
+    !isDamage(error) &&
+    /^SQLITE_(?:FULL|IOERR(?!_(?:SHORT_)?READ)|NOMEM|BUSY|LOCKED|READONLY|CANTOPEN|INTERRUPT)/.test(sqliteCode(error))
+  )
+    throw error;
 }
 
 function reason(error: unknown): string {

@@ -3,8 +3,9 @@ import { basename, dirname, join } from "node:path";
 import { crashpoint } from "../../crashpoint.ts";
 import { syncFolder } from "../../durable-file.ts";
 import type { Schema } from "../migrations.ts";
-import { openForWriting } from "../sqlite-writer.ts";
-import { carryOver } from "./carry.ts";
+import { damageOf } from "../open-records.ts";
+import { isDamage, openForWriting } from "../sqlite-writer.ts";
+import { carryOver, isBeginning } from "./carry.ts";
 import { formOf, type Snapshot } from "./snapshot.ts";
 
 const PARTS = ["-wal", "-shm", "-journal", ""] as const;
@@ -40,7 +41,8 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking }: Retur
   }
   if (form === 0 && !isBegun) return undefined;
   if (!isBegun) {
-    const copy = snapshots.map((one) => join(one.folder, name)).find((file) => isReadable(file, schema, newest));
+    const copies = snapshots.map((one) => join(one.folder, name)).filter((file) => isReadable(file, schema, newest));
+    const copy = copies.find((file) => isCopyOf(path, file));
     if (copy === undefined) return undefined;
     renameSync(copy, older);
     syncFolder(dirname(path));
@@ -61,6 +63,19 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking }: Retur
 function isReadable(file: string, schema: Schema, newest: number): boolean {
   const form = formOf(file, schema);
   return form > 0 && form <= newest;
+}
+
+/** Whether a copy is whole, and the log in it the beginning of the newer one's: two logs never become one. */
+function isCopyOf(newer: string, copy: string): boolean {
+  const database = openForWriting(copy);
+  try {
+    return damageOf(database) === undefined && isBeginning(newer, database);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return false;
+  } finally {
+    database.close();
+  }
 }
 
 function bring(newer: string, older: string): { records: number; notes: readonly string[] } {
