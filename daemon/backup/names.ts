@@ -60,6 +60,11 @@ const OTHERS =
 /** The databases with what belongs to them; the journal goes before its file, so that none is taken for another's. */
 export const stateNames: readonly string[] = STATE;
 
+/** What the log that goes away could be led back to an older form with: never the one that takes its place. */
+export function isWayBack(name: string): boolean {
+  return name === "upgrade" || /^(?:records|control)\.db\.older(?:-\w+)?$/.test(name);
+}
+
 export function isIdentity(name: string): boolean {
   return IDENTITY.test(name);
 }
