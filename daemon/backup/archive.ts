@@ -17,13 +17,18 @@ import { fsyncPath } from "../latch-file.ts";
 import { BackupError } from "./errors.ts";
 import { type ArchivedFile, MANIFEST, type Manifest, MOST_MANIFEST_BYTES, parseManifest } from "./manifest.ts";
 import { modeOf } from "./names.ts";
+import { asOwnerOfNow } from "./owner.ts";
 import { BLOCK, type Header, paddingOf, parseHeader, renderHeader } from "./tar.ts";
 
 /** A file that goes into an archive: where its bytes are. */
 export interface Source {
   readonly path: string;
   readonly from: string | Buffer;
+  /** The folder as whose owner it is opened; undefined: as the user who runs this. */
+  readonly asOwnerOf?: string;
 }
+
+type Origin = Pick<Source, "from" | "asOwnerOf">;
 
 export interface ArchiveOptions {
   /** Told how many bytes of all files are done. */
@@ -59,12 +64,13 @@ async function* blocks(manifest: Manifest, sources: readonly Source[], progress:
   yield text;
   yield Buffer.alloc(paddingOf(text.length));
   let done = 0;
-  for (const { path, from } of sources) {
+  for (const source of sources) {
+    const { path } = source;
     const said = manifest.files.find((file) => file.path === path) as ArchivedFile;
     yield renderHeader(said, modeOf(path.slice(path.indexOf("/") + 1)), manifest.createdAt);
     const sum = createHash("sha256");
     let bytes = 0;
-    for await (const chunk of bytesOf(from)) {
+    for await (const chunk of bytesOf(source)) {
       bytes += chunk.length;
       if (bytes > said.bytes) break;
       sum.update(chunk);
@@ -80,18 +86,19 @@ async function* blocks(manifest: Manifest, sources: readonly Source[], progress:
 }
 
 /** Follows no link that somebody put in a file's place. */
-export function bytesOf(from: string | Buffer): AsyncIterable<Buffer> {
+export function bytesOf({ from, asOwnerOf }: Origin): AsyncIterable<Buffer> {
   if (typeof from !== "string") return Readable.from([from]) as AsyncIterable<Buffer>;
+  const open = (): number => openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW);
   return createReadStream("", {
-    fd: openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW),
+    fd: asOwnerOf === undefined ? open() : asOwnerOfNow(asOwnerOf, open),
     highWaterMark: 262_144,
   });
 }
 
-export async function digestOf(from: string | Buffer): Promise<{ readonly bytes: number; readonly sha256: string }> {
+export async function digestOf(origin: Origin): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const sum = createHash("sha256");
   let bytes = 0;
-  for await (const chunk of bytesOf(from)) {
+  for await (const chunk of bytesOf(origin)) {
     sum.update(chunk);
     bytes += chunk.length;
   }

@@ -114,7 +114,7 @@ async function manifestFor(
   work: string,
 ): Promise<Manifest> {
   const files: Manifest["files"][number][] = [];
-  for (const { path, from } of sources) files.push({ path, ...(await digestOf(from)) });
+  for (const source of sources) files.push({ path: source.path, ...(await digestOf(source)) });
   const hasConfig = files.some(({ path }) => path.startsWith("config/"));
   return manifestOf({
     ...{ holdfast: version(), gateway, createdAt: Math.floor(wallMs), hasKeys: withKeys },

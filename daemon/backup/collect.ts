@@ -4,6 +4,7 @@ import { filesBeside } from "../../config/files.ts";
 import type { Source } from "./archive.ts";
 import type { ArchivedLink } from "./manifest.ts";
 import { isArchivedLink, isIdentity, isKept } from "./names.ts";
+import { asOwnerOfNow } from "./owner.ts";
 
 /** Smaller ones are held in memory, so that what is summed up is what is written. */
 const HELD_BYTES = 1_048_576;
@@ -20,6 +21,8 @@ export interface Collected {
 export function collectData(dataDirectory: string, withKeys: boolean): Collected {
   const sources: Source[] = [];
   const links: ArchivedLink[] = [];
+  const contentOf = (full: string, bytes: number): Pick<Source, "from" | "asOwnerOf"> =>
+    bytes > HELD_BYTES ? { from: full, asOwnerOf: dataDirectory } : { from: readFileSync(full) };
   const visit = (path: string): void => {
     const full = join(dataDirectory, path);
     const stat = lstatSync(full, { throwIfNoEntry: false });
@@ -28,13 +31,16 @@ export function collectData(dataDirectory: string, withKeys: boolean): Collected
       const link = { path: `data/${path}`, target: readlinkSync(full) };
       if (isArchivedLink(link.path, link.target)) links.push(link);
     } else if (stat?.isFile() === true && isKept(path))
-      sources.push({ path: `data/${path}`, from: stat.size > HELD_BYTES ? full : readFileSync(full) });
+      sources.push({ path: `data/${path}`, ...contentOf(full, stat.size) });
   };
   const wanted = (name: string): boolean => {
     if (isIdentity(name)) return withKeys || name.startsWith("gateway.pub");
     return ["position.json", "latch", "last-good", "models"].includes(name);
   };
-  for (const name of readdirSync(dataDirectory).sort()) if (wanted(name)) visit(name);
+  // As its user: a file that this one puts a link in the place of is not to be one of root's.
+  asOwnerOfNow(dataDirectory, () => {
+    for (const name of readdirSync(dataDirectory).sort()) if (wanted(name)) visit(name);
+  });
   return { sources, links };
 }
 

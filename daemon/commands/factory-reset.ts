@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { basename, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
 import { replaceConfig } from "../backup/config-files.ts";
-import { asOwnerOf } from "../backup/owner.ts";
+import { asOwnerOf, asOwnerOfNow } from "../backup/owner.ts";
 import { type Loss, resetData } from "../backup/reset.ts";
 import { gatewayName } from "../check-fleet.ts";
 import { DaemonError, EXIT_DONE, EXIT_USAGE } from "../errors.ts";
@@ -83,7 +83,8 @@ async function reset(options: Options, io: Io): Promise<number> {
 
 function firstConfig(main: string, wallMs: number): string[] {
   const first = existsSync(FIRST) ? FIRST : bundledExample();
-  return replaceConfig(main, [{ path: basename(main), bytes: readFileSync(first) }], `before-reset-${wallMs}`);
+  const files = [{ path: basename(main), bytes: readFileSync(first) }];
+  return asOwnerOfNow(dirname(main), () => replaceConfig(main, files, `before-reset-${wallMs}`));
 }
 
 async function isMeant(loss: Loss, name: string, directory: string, io: Io): Promise<boolean> {

@@ -1,10 +1,10 @@
 import { closeSync, existsSync, mkdirSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { replaceConfig } from "../backup/config-files.ts";
 import { BackupError } from "../backup/errors.ts";
 import type { Manifest } from "../backup/manifest.ts";
-import { asOwnerOf } from "../backup/owner.ts";
+import { asOwnerOf, asOwnerOfNow } from "../backup/owner.ts";
 import { type Restored, restoreBackup } from "../backup/restore.ts";
 import { EXIT_DONE, EXIT_USAGE } from "../errors.ts";
 import { logText, manifestText, openBackup } from "./backup.ts";
@@ -68,7 +68,8 @@ async function restore(path: string, options: Options, io: Io): Promise<number> 
       }),
     );
     const suffix = restored.aside ?? `before-restore-${wallMs}`;
-    const kept = config === undefined ? [] : replaceConfig(config, restored.config, suffix);
+    const kept =
+      config === undefined ? [] : asOwnerOfNow(dirname(config), () => replaceConfig(config, restored.config, suffix));
     io.out(
       options.json === true
         ? `${jsonOf(restored, directory, kept)}\n`

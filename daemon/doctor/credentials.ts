@@ -1,6 +1,7 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { secretPath } from "../../config/secrets.ts";
+import { asAccountNow } from "../backup/owner.ts";
 import { type Account, firstDenied, READ } from "./account.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 import type { NamedFile } from "./named-files.ts";
@@ -28,6 +29,23 @@ export function credentialPlace(
   const running = join("/run/credentials", UNIT, name);
   if (unit !== undefined && name === basename(name) && exists(running)) return { path: running, byManager: true };
   return { path: secretPath(name, { environment, baseDirectory: loaded?.baseDirectory ?? "." }), byManager: false };
+}
+
+/**
+ * Its text, as the daemon would read it: what the configuration names and its account may not read is read for nobody,
+ * since that account can write the last good configuration, and the text goes to the broker that stands in it.
+ */
+export function credentialText(
+  { path, byManager }: CredentialPlace,
+  { account, isRoot }: Pick<Site, "account" | "isRoot">,
+): string | undefined {
+  const read = (): string => readFileSync(path, "utf8");
+  try {
+    return byManager || !isRoot ? read() : asAccountNow(account, read);
+  } catch {
+    // Told by configuration.credentials, with what to do.
+    return undefined;
+  }
 }
 
 export interface CredentialFacts {
