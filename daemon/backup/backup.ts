@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { crashpoint } from "../crashpoint.ts";
 import { syncFolder } from "../durable-file.ts";
@@ -17,6 +17,7 @@ import { BackupError } from "./errors.ts";
 import { type LogHead, type Manifest, manifestOf } from "./manifest.ts";
 import { assertRoom, sizeOf } from "./room.ts";
 import { snapshotDatabases } from "./snapshot.ts";
+import { JOURNAL } from "./unsettled.ts";
 
 export interface BackupOptions {
   readonly dataDirectory: string;
@@ -48,6 +49,7 @@ export async function makeBackup(
     throw new DaemonError("NO_DATA", { directory: dataDirectory }, { hint });
   }
   assertFree(options);
+  const before = identityOf(dataDirectory);
   const parent = dirname(to);
   removeLeft(parent, basename(to));
   const data = collectData(dataDirectory, options.withKeys);
@@ -75,6 +77,7 @@ export async function makeBackup(
       progress: (bytes) => progress(bytes, COPYING + (1 - COPYING) * (bytes / total)),
     });
     crashpoint("backup.written");
+    if (identityOf(dataDirectory) !== before) throw beingReplaced(dataDirectory);
     assertFree(options);
     renameSync(archive, to);
     syncFolder(parent);
@@ -82,6 +85,18 @@ export async function makeBackup(
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
+}
+
+/** Which files the databases are, so that none comes from before a restore with one from after it. */
+function identityOf(dataDirectory: string): string {
+  if (existsSync(join(dataDirectory, JOURNAL))) throw beingReplaced(dataDirectory);
+  const { records, control } = storeFiles(dataDirectory);
+  return [records, control].map((path) => statSync(path, { throwIfNoEntry: false })?.ino ?? 0).join(" ");
+}
+
+function beingReplaced(directory: string): BackupError {
+  const hint = "A restore or a reset is under way, or was cut short: the next start finishes it. Then make the backup.";
+  return new BackupError("BACKUP_CHANGED", { directory }, { hint });
 }
 
 function assertFree({ to, overwrite }: BackupOptions): void {

@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -231,6 +232,29 @@ describe("the latch", () => {
       expect((await restore(at.archive, data)).latch).toBeUndefined();
       expect(readLatch(latchPath(data))).toMatchObject({ kind: "read", note: { latched: false } });
     }
+  });
+});
+
+describe("a backup", () => {
+  const changed = { code: "BACKUP_CHANGED" };
+
+  test("is refused where a restore was cut short, and leaves nothing", async () => {
+    writeFileSync(join(at.data, "restore.json"), "{}");
+    await expect(backup(at)).rejects.toMatchObject(changed);
+    expect(existsSync(at.archive)).toBe(false);
+  });
+
+  test("has no database from before a restore beside one from after it", async () => {
+    const control = join(at.data, "control.db");
+    let isReplaced = false;
+    const progress = (): void => {
+      if (isReplaced) return;
+      isReplaced = true;
+      copyFileSync(control, `${control}.other`);
+      renameSync(`${control}.other`, control);
+    };
+    await expect(backup(at, { progress })).rejects.toMatchObject(changed);
+    expect(readdirSync(at.folder)).toEqual(["data"]);
   });
 });
 
