@@ -102,6 +102,28 @@ test("a version that ends three times is left for the one before", () => {
   expect(run("launch", ["run"]).out).toMatch(/^this one /);
 });
 
+test.skipIf(process.geteuid?.() !== 0)(
+  "a version that ends since the disk is full is left for the one before too",
+  () => {
+    upgraded();
+    const disk = state("");
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]).status).toBe(0);
+    try {
+      write("var/lib/holdfast-upgrade/from", "1.0\n");
+      write("var/lib/holdfast-upgrade/to", "2.0\n");
+      expect(() => writeFileSync(state("fill"), Buffer.alloc(65_536))).toThrow(
+        expect.objectContaining({ code: "ENOSPC" }),
+      );
+      for (const times of [1, 2])
+        expect(run("upgrade-guard", ["ended"], failed).out).toContain(`${times} of 3 times before 1.0 runs again`);
+      expect(run("upgrade-guard", ["ended"], failed)).toMatchObject({ status: 0 });
+      expect(run("launch", ["run"]).out).toBe("this one the installed version did not stay up");
+    } finally {
+      spawnSync("umount", [disk]);
+    }
+  },
+);
+
 test("a version that does not take the configuration is left at once, and the one before is started", () => {
   upgraded();
   expect(run("upgrade-guard", ["ended"], { ...failed, EXIT_STATUS: "78" }).status).toBe(0);
@@ -113,7 +135,7 @@ test("an orderly stop is no failure, and without an upgrade nothing is counted",
   expect(run("upgrade-guard", ["ended"], failed)).toEqual({ status: 0, out: "" });
   upgraded();
   expect(run("upgrade-guard", ["ended"], { ...failed, SERVICE_RESULT: "success" }).status).toBe(0);
-  expect(existsSync(state("failures"))).toBe(false);
+  expect(existsSync(state("failed-1"))).toBe(false);
 });
 
 test("a version that has stayed up is settled: the one before goes", () => {
