@@ -15,7 +15,9 @@ export function asideName(path: string, wallMs: number): string {
 /** Sets a database aside under a name that says when; never deletes it, but keeps only the newest two. */
 export function quarantine(path: string, aside: string): void {
   moveAside(path, aside);
-  for (const old of setAside(path).slice(KEEP)) for (const part of PARTS) rmSync(old + part, { force: true });
+  // By name this one may be the oldest: the clock may be in 1970 now.
+  const others = setAside(path).filter((one) => one !== aside);
+  for (const old of others.slice(KEEP - 1)) for (const part of PARTS) rmSync(old + part, { force: true });
 }
 
 /** Goes on where a power cut ended it: what is left in the old place belongs to what was moved already. */
