@@ -91,6 +91,7 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     wallMs: start.wallMs,
     wasKnown: known !== undefined,
     isSuspect: meta.suspect === "yes",
+    needed: interrupted,
     announce: (aside) =>
       control.change({ kind: "meta", name: "salvaging", value: [aside, ...interrupted].join(ASIDE_SEPARATOR) }),
   });
