@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Sqlite from "better-sqlite3";
@@ -8,6 +8,7 @@ import { expect, test } from "vitest";
 import { childPath } from "../../../daemon/children.ts";
 import { storeFiles } from "../../../daemon/store/files.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
+import { carryOver } from "../../../daemon/store/versions/carry.ts";
 import { snapshotBeforeUpgrade, snapshotsIn } from "../../../daemon/store/versions/snapshot.ts";
 import { inside, openTestStore, put } from "./support.ts";
 
@@ -206,3 +207,46 @@ test.each(["begun", "carried", "aside", "begun:2", "carried:2", "aside:2"])(
     expect(readdirSync(directory).filter((name) => /older|went-back/.test(name))).toEqual([]);
   },
 );
+
+test("a disk that is full in the middle of the way back is waited for: nothing is left behind", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const [newer, older] = [
+    join(directory, "records.db"),
+    join(snapshotsIn(storeFiles(directory))[0]?.folder ?? "", "records.db"),
+  ];
+  const into = new Sqlite(older);
+  into.pragma(`max_page_count = ${Number(into.pragma("page_count", { simple: true })) + 8}`);
+  expect(() => carryOver(newer, into)).toThrow(expect.objectContaining({ code: "SQLITE_FULL" }));
+  into.pragma("max_page_count = 100000");
+  expect(carryOver(newer, into).notes).toEqual([]);
+  into.close();
+  expect(idsIn(dirname(older))).toEqual(plain(ids));
+});
+
+test("what can not be read of a newer file is skipped, all else comes along, and what is missing is told as dropped", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const path = join(directory, "records.db");
+  const leaf = inside(directory, (db) =>
+    db
+      .prepare(
+        "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1 OFFSET 8",
+      )
+      .pluck()
+      .get(),
+  ) as number;
+  const file = openSync(path, "r+");
+  writeSync(file, Buffer.alloc(2048, 0xff), 0, 2048, (leaf - 1) * 2048);
+  closeSync(file);
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes.join("; ")).toMatch(/records after n \d+ could not be read/);
+  await store.stop();
+  const kept = idsIn(directory);
+  expect(kept.at(-1)).toBe(plain(ids).at(-1));
+  expect(ids.length - kept.length).toBeGreaterThan(0);
+  expect(ids.length - kept.length).toBeLessThan(20);
+  const dropped = inside(directory, (db) =>
+    db.prepare("SELECT sum(body ->> 'rows') FROM record WHERE body ->> 'kind' = 'drop'").pluck().get(),
+  );
+  expect(dropped).toBe(ids.length - kept.length);
+  expect(verifyLog({ directory }).bad).toBeUndefined();
+});
