@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { LatchNote } from "../latch-note.ts";
 import { storeFiles } from "../store/files.ts";
@@ -48,6 +48,8 @@ export async function resetData(options: ResetOptions): Promise<Loss> {
       throw new BackupError("RESET_UNSENT", { records: loss.unsent }, { hint });
     }
     if (!(await options.confirm(loss))) throw new BackupError("RESTORE_UNCONFIRMED", { changed: "nothing" });
+    // A full disk is a reason for a reset: what only takes room goes first, and makes it for the note.
+    rmSync(storeFiles(dataDirectory).ballast, { force: true });
     secureLatch(dataDirectory, undefined, wallMs);
     const aside = asideName(dataDirectory, "factory-reset", wallMs);
     swap(dataDirectory, { aside, out: loss.names, in: [], drops: true });
