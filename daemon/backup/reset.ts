@@ -15,7 +15,7 @@ export interface Loss {
   /** Null where the database can not be read. */
   readonly decisions: number | null;
   readonly records: number | null;
-  /** Of a gateway of a fleet: records that the fleet has not stored. */
+  /** Of a gateway of a fleet: records that the fleet has not stored; null where that can not be told. */
   readonly unsent: number | null;
   readonly bytes: number;
   readonly names: readonly string[];
@@ -42,7 +42,8 @@ export async function resetData(options: ResetOptions): Promise<Loss> {
   const lock = takeDirectory(dataDirectory);
   try {
     const loss = lossOf(options);
-    if ((loss.unsent ?? 0) > 0 && !options.discardUnsent) {
+    // Where it can not be told, some of it may be.
+    if (loss.unsent !== 0 && !options.discardUnsent) {
       const hint =
         "Let them be sent first (holdfast outbox), carry them there (holdfast outbox export), or say --discard-unsent.";
       throw new BackupError("RESET_UNSENT", { records: loss.unsent }, { hint });
@@ -91,8 +92,8 @@ function counted(directory: string, isMember: boolean): Pick<Loss, "decisions" |
       database.close();
     }
   } catch {
-    // Damaged, or of a newer version: a reset is a way out of that too.
-    return { decisions: null, records: null, unsent: null };
+    // Damaged, of a newer version, or on a full disk: a reset is a way out of that too.
+    return { decisions: null, records: null, unsent: isMember ? null : 0 };
   }
 }
 
