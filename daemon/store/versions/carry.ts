@@ -26,7 +26,8 @@ export function carryOver(newer: string, into: Database): Carried {
     const tables = into.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table'").pluck().all() as string[];
     const records = tables.includes("record") ? carryRecords(into, notes) : 0;
     into.transaction(() => {
-      for (const table of tables) if (table !== "record") replaceTable(into, table, notes);
+      for (const table of tables)
+        if (table !== "record" && !replaceTable(into, table, notes)) failSafe(into, table, notes);
       if (tables.includes("dropped")) deleteDropped(into);
     })();
     return { records, notes };
@@ -111,12 +112,14 @@ function throwPassing(error: unknown): void {
     throw error;
 }
 
-function replaceTable(into: Database, table: string, notes: string[]): void {
+/** False where the table stays as it was copied. */
+function replaceTable(into: Database, table: string, notes: string[]): boolean {
   const columns = sharedColumns(into, table);
   if (columns === undefined) {
     notes.push(`the table ${table} of the newer version has another form`);
-    return;
+    return false;
   }
+  let isReplaced = true;
   into.exec("SAVEPOINT one");
   try {
     into.exec(
@@ -124,10 +127,19 @@ function replaceTable(into: Database, table: string, notes: string[]): void {
     );
   } catch (error) {
     throwPassing(error);
+    isReplaced = false;
     into.exec("ROLLBACK TO one");
     notes.push(`the table ${table} could not be brought over: ${reason(error)}`);
   }
   into.exec("RELEASE one");
+  return isReplaced;
+}
+
+/** Modes that were tightened since may not come back as they were before. */
+function failSafe(into: Database, table: string, notes: string[]): void {
+  if (table !== "mode") return;
+  into.exec("DELETE FROM main.mode; INSERT INTO main.mode (scope, mode) VALUES ('gateway', 'observe')");
+  notes.push("the modes are not known: the gateway observes until a person says otherwise");
 }
 
 /** This version's columns of a table, when the newer one has them all. */

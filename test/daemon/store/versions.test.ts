@@ -35,8 +35,9 @@ async function ofYesterday(): Promise<{ directory: string; ids: string[] }> {
 }
 
 /** Upgraded to a version of tomorrow, which wrote more and was left. `sql`: what else that version changed. */
-async function ofTomorrow(sql = ""): Promise<{ directory: string; ids: string[] }> {
+async function ofTomorrow(sql = "", controlSql = ""): Promise<{ directory: string; ids: string[] }> {
   const { store, directory } = await openTestStore();
+  await store.control.change({ kind: "mode", scope: "gateway", mode: "auto" });
   const ids = put(store, 300);
   await store.stop();
   snapshotBeforeUpgrade(storeFiles(directory), Date.now(), { known: TOMORROW, spareBytes: 0 });
@@ -48,7 +49,8 @@ async function ofTomorrow(sql = ""): Promise<{ directory: string; ids: string[] 
   inside(directory, (db) => db.exec(TOMORROWS_SQL + sql), false);
   const control = new Sqlite(join(directory, "control.db"));
   control.exec(
-    "ALTER TABLE mode ADD COLUMN why TEXT; INSERT INTO mode VALUES ('site', 'observe', 'x'); PRAGMA user_version = 3;",
+    `ALTER TABLE mode ADD COLUMN why TEXT; DELETE FROM mode; INSERT INTO mode VALUES ('site', 'observe', 'x');
+     PRAGMA user_version = 3; ${controlSql}`,
   );
   control.close();
   return { directory, ids };
@@ -143,6 +145,13 @@ test("a table of another form stays as it was before the upgrade, and is told", 
   expect(store.epoch().notes).toContain("the table total of the newer version has another form");
   await store.stop();
   expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("modes that can not be brought over do not come back as they were before the upgrade", async () => {
+  const { directory } = await ofTomorrow("", "ALTER TABLE mode RENAME COLUMN mode TO level");
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes.join("; ")).toContain("the modes are not known: the gateway observes");
+  expect((await store.control.state()).modes).toEqual({ gateway: "observe" });
 });
 
 test("records that do not fit their hash are not brought along, and are told", async () => {
