@@ -5,7 +5,7 @@ import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
 import type { Signer } from "../../sync/signing.ts";
 import { writeDurably } from "../durable-file.ts";
-import { ControlStore } from "./control-store.ts";
+import { ControlStore, copyControl } from "./control-store.ts";
 import { startReason } from "./discontinuity.ts";
 import { StoreError } from "./errors.ts";
 import { type StoreFiles, storeFiles } from "./files.ts";
@@ -21,7 +21,7 @@ import { controlSchema, recordsSchema } from "./schema.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
 import { sweepTemporaries } from "./temporaries.ts";
-import { returnToOlder } from "./versions/return.ts";
+import { returnToOlder, UNFINISHED } from "./versions/return.ts";
 import { snapshotBeforeUpgrade, snapshotsIn } from "./versions/snapshot.ts";
 
 /** Everything that is known before the new epoch's first record is written. */
@@ -68,7 +68,8 @@ function changeForms(files: StoreFiles, wallMs: number): string[] {
   const back = (path: string, schema: Schema, taking: () => void): string[] =>
     returnToOlder({ path, schema, snapshots, wallMs, taking }) ?? [];
   const notes = [
-    ...back(files.control, controlSchema, () => undefined),
+    // Its copy would be of the newer form still, and of no use to this version.
+    ...back(files.control, controlSchema, () => copyControl(`${files.control}${UNFINISHED}`, files)),
     ...back(files.records, recordsSchema, () => writeDurably(files.wentBack, "")),
   ];
   const copied = snapshotBeforeUpgrade(files, wallMs);

@@ -9,7 +9,7 @@ import { formOf, type Snapshot } from "./snapshot.ts";
 
 const PARTS = ["-wal", "-shm", "-journal", ""] as const;
 /** The copy while the newer one's records are brought into it. */
-const UNFINISHED = ".older";
+export const UNFINISHED = ".older";
 const NEWER = ".newer-";
 
 export interface Return {

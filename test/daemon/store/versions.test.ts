@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, openSync, readdirSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Sqlite from "better-sqlite3";
@@ -152,6 +161,15 @@ test("modes that can not be brought over do not come back as they were before th
   const { store } = await openTestStore(directory);
   expect(store.epoch().notes.join("; ")).toContain("the modes are not known: the gateway observes");
   expect((await store.control.state()).modes).toEqual({ gateway: "observe" });
+});
+
+test("control.db torn just after the way back is restored from a copy that this version can read", async () => {
+  const { directory } = await ofTomorrow();
+  copyFileSync(join(directory, "control.db"), join(directory, "control.db.bak"));
+  await diesAt(directory, "return.begun:2");
+  truncateSync(join(directory, "control.db"), 0);
+  const { store } = await openTestStore(directory);
+  expect((await store.control.state()).modes).toEqual({ site: "observe" });
 });
 
 test("records that do not fit their hash are not brought along, and are told", async () => {
