@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { crashpoint } from "../../crashpoint.ts";
 import { syncFolder } from "../../durable-file.ts";
 import type { Schema } from "../migrations.ts";
+import { controlSchema } from "../schema.ts";
 import { openForWriting } from "../sqlite-writer.ts";
 import { carryOver } from "./carry.ts";
 import { formOf, type Snapshot } from "./snapshot.ts";
@@ -34,13 +35,12 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking }: Retur
   const form = formOf(path, schema);
   const isBegun = existsSync(older);
   if (form > 0 && form <= newest) {
-    // Half a way back, and then the newer version was there again.
-    if (isBegun) remove(older);
+    if (isBegun) putBack(older, name, schema, snapshots);
     return undefined;
   }
   if (form === 0 && !isBegun) return undefined;
   if (!isBegun) {
-    const copy = snapshots.map((one) => join(one.folder, name)).find((file) => isReadable(file, schema, newest));
+    const copy = bestOf(snapshots, name, schema, newest);
     if (copy === undefined) return undefined;
     renameSync(copy, older);
     syncFolder(dirname(path));
@@ -58,9 +58,27 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking }: Retur
   return [form === 0 ? `${name}: the copy from before an upgrade took its place` : what, ...notes];
 }
 
-function isReadable(file: string, schema: Schema, newest: number): boolean {
-  const form = formOf(file, schema);
-  return form > 0 && form <= newest;
+/** Of the copies that this version can read that of the newest form; of those the last, as far as clocks were right. */
+function bestOf(snapshots: readonly Snapshot[], name: string, schema: Schema, newest: number): string | undefined {
+  const forms = snapshots.map((one) => ({
+    file: join(one.folder, name),
+    form: formOf(join(one.folder, name), schema),
+  }));
+  const readable = forms.filter(({ form }) => form > 0 && form <= newest);
+  return readable.sort((a, b) => b.form - a.form)[0]?.file;
+}
+
+/** Half a way back, and then the newer version was there again: the copy is still what the next way back begins with. */
+function putBack(older: string, name: string, schema: Schema, snapshots: readonly Snapshot[]): void {
+  const form = formOf(older, schema);
+  const formIn = (one: Snapshot): number =>
+    schema.applicationId === controlSchema.applicationId ? one.control : one.records;
+  const from = snapshots.find((one) => formIn(one) === form && !existsSync(join(one.folder, name)));
+  if (form > 0 && from !== undefined && !existsSync(`${older}-wal`)) {
+    renameSync(older, join(from.folder, name));
+    syncFolder(from.folder);
+  }
+  remove(older);
 }
 
 function bring(newer: string, older: string): { records: number; notes: readonly string[] } {

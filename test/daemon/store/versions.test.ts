@@ -3,6 +3,7 @@ import { once } from "node:events";
 import {
   closeSync,
   copyFileSync,
+  cpSync,
   existsSync,
   openSync,
   readdirSync,
@@ -16,8 +17,10 @@ import Sqlite from "better-sqlite3";
 import { expect, test } from "vitest";
 import { childPath } from "../../../daemon/children.ts";
 import { storeFiles } from "../../../daemon/store/files.ts";
+import { recordsSchema } from "../../../daemon/store/schema.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
 import { carryOver } from "../../../daemon/store/versions/carry.ts";
+import { returnToOlder } from "../../../daemon/store/versions/return.ts";
 import { snapshotBeforeUpgrade, snapshotsIn } from "../../../daemon/store/versions/snapshot.ts";
 import { inside, openTestStore, put } from "./support.ts";
 
@@ -170,6 +173,32 @@ test("control.db torn just after the way back is restored from a copy that this 
   truncateSync(join(directory, "control.db"), 0);
   const { store } = await openTestStore(directory);
   expect((await store.control.state()).modes).toEqual({ site: "observe" });
+});
+
+test("a way back that was cut short, before the newer version was there again, can be gone once more", async () => {
+  const { directory, ids } = await ofTomorrow();
+  await diesAt(directory, "return.carried:2");
+  const newer = { ...recordsSchema, migrations: [...recordsSchema.migrations, { to: 4, sql: "" }] };
+  const [path, snapshots] = [join(directory, "records.db"), snapshotsIn(storeFiles(directory))];
+  expect(returnToOlder({ path, schema: newer, snapshots, wallMs: 1, taking: () => undefined })).toBeUndefined();
+  expect(existsSync(`${path}.older`)).toBe(false);
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().reason).toBe("restored");
+  await store.stop();
+  expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("of two copies that of the newer form is taken, whatever the clock said when they were made", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const [copy] = snapshotsIn(storeFiles(directory));
+  const older = join(directory, "upgrade/form-2-2-9");
+  cpSync(copy?.folder ?? "", older, { recursive: true });
+  inside(older, (db) => db.exec("DROP TABLE acknowledged; PRAGMA user_version = 2;"), false);
+  writeFileSync(join(older, "about.json"), JSON.stringify({ records: 2, control: 2, madeAtMs: Date.now() + 1e9 }));
+  const { store } = await openTestStore(directory);
+  await store.stop();
+  expect(idsIn(directory)).toEqual(plain(ids));
+  expect(inside(directory, (db) => db.prepare("SELECT contiguous FROM acknowledged").pluck().get())).toBe(250);
 });
 
 test("records that do not fit their hash are not brought along, and are told", async () => {
