@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
@@ -39,6 +39,8 @@ export interface Opening {
   readonly lastN: number;
   readonly notes: string[];
   readonly salvaged: Salvaged | undefined;
+  /** Records may have stayed behind in a file from which the log was taken over. */
+  readonly hasHoles: boolean;
   /** With it the log is signed; undefined when there is no key and none could be written. */
   readonly signer: Signer | undefined;
 }
@@ -62,15 +64,24 @@ export function openStore(start: WriterStart): Opening {
   }
 }
 
+const NOTHING = (): void => undefined;
+/** In the mark of a log that went back, when records stayed behind. */
+const INCOMPLETE = "incomplete\n";
+
 /** After the program was changed: the way back to an older form of the databases, or a copy before they get a newer one. */
 function changeForms(files: StoreFiles, wallMs: number): string[] {
   const snapshots = snapshotsIn(files);
-  const back = (path: string, schema: Schema, taking: () => void): string[] =>
-    returnToOlder({ path, schema, snapshots, wallMs, taking }) ?? [];
+  const back = (path: string, schema: Schema, taking: () => void, losing: () => void): string[] =>
+    returnToOlder({ path, schema, snapshots, wallMs, taking, losing }) ?? [];
   const notes = [
     // Its copy would be of the newer form still, and of no use to this version.
-    ...back(files.control, controlSchema, () => copyControl(`${files.control}${UNFINISHED}`, files)),
-    ...back(files.records, recordsSchema, () => writeDurably(files.wentBack, "")),
+    ...back(files.control, controlSchema, () => copyControl(`${files.control}${UNFINISHED}`, files), NOTHING),
+    ...back(
+      files.records,
+      recordsSchema,
+      () => existsSync(files.wentBack) || writeDurably(files.wentBack, ""),
+      () => writeDurably(files.wentBack, INCOMPLETE),
+    ),
   ];
   const copied = snapshotBeforeUpgrade(files, wallMs);
   if (copied !== undefined)
@@ -129,6 +140,7 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     lastN: Math.max(last?.n ?? 0, known?.n ?? 0),
     notes: [...control.notes, ...notes, ...opened.notes, ...key.notes],
     salvaged,
+    hasHoles: salvaged !== undefined || isIncomplete(files.wentBack),
     signer: key.signer,
   };
 }
@@ -160,6 +172,10 @@ function gatewayKey(files: StoreFiles, control: ControlStore, wallMs: number): O
   const name = opened.signer?.key;
   if (name !== undefined && name !== known) control.change({ kind: "meta", name: KEY_NAME, value: name });
   return opened;
+}
+
+function isIncomplete(wentBack: string): boolean {
+  return existsSync(wentBack) && readFileSync(wentBack, "utf8") === INCOMPLETE;
 }
 
 function removeDatabase(path: string): void {

@@ -69,8 +69,6 @@ export class Writer {
   begin(): Extract<FromWriter, { kind: "opened" }> {
     const start = this.#start;
     const { id, ordinal, previous, reason, gap, notes, control } = this.#opening;
-    // Of a log that was taken over from another file, not every record may have come along.
-    const isPatched = reason === "recovered" || reason === "restored" || this.#opening.salvaged !== undefined;
     crashpoint("epoch.before");
     // Called again when the disk was full: what is on disk already is not written twice.
     if (this.lastN === this.#opening.lastN)
@@ -85,7 +83,7 @@ export class Writer {
         insertEpoch(this.#database, { ...row, startedBootMs: start.bootMs, reason }, previous);
         if (gap !== undefined) this.#tables.state.addGap(gap.from, gap.to, gap.reason);
         this.#tables.write(0, "epochStart", start.wallMs, (recordId) => epochStartBody(recordId, this.#opening, start));
-        if (isPatched) recordHoles(this.#database, this.#tables, start.wallMs);
+        if (this.#opening.hasHoles) recordHoles(this.#database, this.#tables, start.wallMs);
         if (this.#opening.salvaged !== undefined) {
           this.#tables.actions.rebuild();
           recordSource(this.#database, this.#opening.salvaged);

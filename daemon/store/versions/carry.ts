@@ -17,14 +17,14 @@ export interface Carried {
 /**
  * Brings `into`, an older copy of the database at `newer`, to where that one is: its further records as they are, each
  * held against its hash, and every table that this version knows. May be run again after it was cut short, and throws
- * where trying again may help. Tables of which this version's columns are not all there stay as they were copied.
+ * where trying again may help. `losing` is called when records stay behind. Tables of which this version's columns are not all there stay as they were copied.
  */
-export function carryOver(newer: string, into: Database): Carried {
+export function carryOver(newer: string, into: Database, losing: () => void = () => undefined): Carried {
   const notes: string[] = [];
   into.prepare("ATTACH ? AS newer").run(newer);
   try {
     const tables = into.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table'").pluck().all() as string[];
-    const records = tables.includes("record") ? carryRecords(into, notes) : 0;
+    const records = tables.includes("record") ? carryRecords(into, notes, losing) : 0;
     into.transaction(() => {
       for (const table of tables)
         if (table !== "record" && !replaceTable(into, table, notes)) failSafe(into, table, notes);
@@ -36,9 +36,10 @@ export function carryOver(newer: string, into: Database): Carried {
   }
 }
 
-function carryRecords(into: Database, notes: string[]): number {
+function carryRecords(into: Database, notes: string[], losing: () => void): number {
   const columns = sharedColumns(into, "record");
   if (columns === undefined) {
+    losing();
     notes.push("the records that the newer version wrote have another form");
     return 0;
   }
@@ -58,10 +59,14 @@ function carryRecords(into: Database, notes: string[]): number {
   let [carried, left, after] = [0, 0, 0];
   after = Number(into.prepare("SELECT coalesce(max(n), 0) FROM main.record").pluck().get());
   for (;;) {
+    const told = notes.length;
     const rows = readOn(page, after, notes);
     const whole = rows.filter((row) => typeof row.body === "string" && bodyHash(row.body).equals(row.hash));
     if (whole.length < rows.length) notes.push(`${rows.length - whole.length} records do not fit their hash`);
+    // Before anything beyond it is copied: after a cut it would not be come upon again.
+    if (notes.length > told) losing();
     const taken = copy(whole);
+    if (taken < whole.length) losing();
     carried += taken;
     left += whole.length - taken;
     const last = rows.at(-1);

@@ -20,6 +20,8 @@ export interface Return {
   readonly wallMs: number;
   /** Called just before the older file takes the newer one's place. */
   readonly taking: () => void;
+  /** Called when records stay behind that were in the newer file. */
+  readonly losing: () => void;
 }
 
 /**
@@ -28,7 +30,7 @@ export interface Return {
  * when there is nothing to do, or no copy that this version can read: opening the file says so then. Killed at any
  * moment, it is finished by the next start.
  */
-export function returnToOlder({ path, schema, snapshots, wallMs, taking }: Return): string[] | undefined {
+export function returnToOlder({ path, schema, snapshots, wallMs, taking, losing }: Return): string[] | undefined {
   const newest = schema.migrations.at(-1)?.to ?? 0;
   const older = path + UNFINISHED;
   const name = basename(path);
@@ -46,7 +48,7 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking }: Retur
     syncFolder(dirname(path));
   }
   crashpoint("return.begun");
-  const { records, notes } = form === 0 ? { records: 0, notes: [] } : bring(path, older);
+  const { records, notes } = form === 0 ? { records: 0, notes: [] } : bring(path, older, losing);
   crashpoint("return.carried");
   taking();
   const aside = setAside(path, wallMs);
@@ -81,11 +83,11 @@ function putBack(older: string, name: string, schema: Schema, snapshots: readonl
   remove(older);
 }
 
-function bring(newer: string, older: string): { records: number; notes: readonly string[] } {
+function bring(newer: string, older: string, losing: () => void): { records: number; notes: readonly string[] } {
   const database = openForWriting(older);
   try {
     database.pragma("synchronous = FULL");
-    return carryOver(newer, database);
+    return carryOver(newer, database, losing);
   } finally {
     // With it the newer file is closed too, and what lay in its WAL is in the file.
     database.close();

@@ -178,9 +178,10 @@ test("control.db torn just after the way back is restored from a copy that this 
 test("a way back that was cut short, before the newer version was there again, can be gone once more", async () => {
   const { directory, ids } = await ofTomorrow();
   await diesAt(directory, "return.carried:2");
+  const nothing = { taking: () => undefined, losing: () => undefined };
   const newer = { ...recordsSchema, migrations: [...recordsSchema.migrations, { to: 4, sql: "" }] };
   const [path, snapshots] = [join(directory, "records.db"), snapshotsIn(storeFiles(directory))];
-  expect(returnToOlder({ path, schema: newer, snapshots, wallMs: 1, taking: () => undefined })).toBeUndefined();
+  expect(returnToOlder({ path, schema: newer, snapshots, wallMs: 1, ...nothing })).toBeUndefined();
   expect(existsSync(`${path}.older`)).toBe(false);
   const { store } = await openTestStore(directory);
   expect(store.epoch().reason).toBe("restored");
@@ -279,30 +280,34 @@ test("a disk that is full in the middle of the way back is waited for: nothing i
   expect(idsIn(dirname(older))).toEqual(plain(ids));
 });
 
-test("what can not be read of a newer file is skipped, all else comes along, and what is missing is told as dropped", async () => {
-  const { directory, ids } = await ofTomorrow();
-  const path = join(directory, "records.db");
-  const leaf = inside(directory, (db) =>
-    db
-      .prepare(
-        "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1 OFFSET 8",
-      )
-      .pluck()
-      .get(),
-  ) as number;
-  const file = openSync(path, "r+");
-  writeSync(file, Buffer.alloc(2048, 0xff), 0, 2048, (leaf - 1) * 2048);
-  closeSync(file);
-  const { store } = await openTestStore(directory);
-  expect(store.epoch().notes.join("; ")).toMatch(/records after n \d+ could not be read/);
-  await store.stop();
-  const kept = idsIn(directory);
-  expect(kept.at(-1)).toBe(plain(ids).at(-1));
-  expect(ids.length - kept.length).toBeGreaterThan(0);
-  expect(ids.length - kept.length).toBeLessThan(20);
-  const dropped = inside(directory, (db) =>
-    db.prepare("SELECT sum(body ->> 'rows') FROM record WHERE body ->> 'kind' = 'drop'").pluck().get(),
-  );
-  expect(dropped).toBe(ids.length - kept.length);
-  expect(verifyLog({ directory }).bad).toBeUndefined();
-});
+test.each(["at once", "after a cut"])(
+  "what can not be read of a newer file is skipped, all else comes along, and what is missing is told as dropped, %s",
+  async (when) => {
+    const { directory, ids } = await ofTomorrow();
+    const path = join(directory, "records.db");
+    const leaf = inside(directory, (db) =>
+      db
+        .prepare(
+          "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1 OFFSET 8",
+        )
+        .pluck()
+        .get(),
+    ) as number;
+    const file = openSync(path, "r+");
+    writeSync(file, Buffer.alloc(2048, 0xff), 0, 2048, (leaf - 1) * 2048);
+    closeSync(file);
+    if (when === "after a cut") await diesAt(directory, "return.carried:2");
+    const { store } = await openTestStore(directory);
+    if (when === "at once") expect(store.epoch().notes.join("; ")).toMatch(/records after n \d+ could not be read/);
+    await store.stop();
+    const kept = idsIn(directory);
+    expect(kept.at(-1)).toBe(plain(ids).at(-1));
+    expect(ids.length - kept.length).toBeGreaterThan(0);
+    expect(ids.length - kept.length).toBeLessThan(20);
+    const dropped = inside(directory, (db) =>
+      db.prepare("SELECT sum(body ->> 'rows') FROM record WHERE body ->> 'kind' = 'drop'").pluck().get(),
+    );
+    expect(dropped).toBe(ids.length - kept.length);
+    expect(verifyLog({ directory }).bad).toBeUndefined();
+  },
+);
