@@ -43,10 +43,19 @@ const INHERITED_FLAGS = process.execArgv.filter((flag) => flag === "--jitless");
 const SETPRIV = "/usr/bin/setpriv";
 let canTieToParent = existsSync(SETPRIV);
 
-function start(hostPath: string): ChildProcess {
+/** Another user that root starts a host as. */
+export interface RunAs {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+function start(hostPath: string, runAs: RunAs): ChildProcess {
   const command = [process.execPath, ...NODE_FLAGS, ...INHERITED_FLAGS, hostPath];
   const [program, ...args] = canTieToParent ? [SETPRIV, "--pdeathsig", "KILL", "--", ...command] : command;
-  return spawn(program as string, args, { cwd: "/", env: ENVIRONMENT, stdio: ["ignore", "ignore", "pipe", "pipe"] });
+  return spawn(program as string, args, {
+    ...{ ...runAs, cwd: "/", env: ENVIRONMENT },
+    stdio: ["ignore", "ignore", "pipe", "pipe"],
+  });
 }
 
 /** One child process with its pipe: spawned, greeted, fed with frames, ended. */
@@ -59,9 +68,9 @@ export class HostProcess {
   #isGone = false;
   #lastWords = "";
 
-  constructor(hostPath: string, events: HostEvents) {
+  constructor(hostPath: string, events: HostEvents, runAs: RunAs = {}) {
     this.#events = events;
-    this.#child = start(hostPath);
+    this.#child = start(hostPath, runAs);
     this.#pipe = this.#child.stdio[3] as Duplex;
     this.#listen();
     this.#pipe.write(encodeJson(FrameType.hello, 0, 0, { protocol: PROTOCOL_VERSION }));

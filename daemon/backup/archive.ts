@@ -17,12 +17,15 @@ import { fsyncPath } from "../latch-file.ts";
 import { BackupError } from "./errors.ts";
 import { type ArchivedFile, MANIFEST, type Manifest, MOST_MANIFEST_BYTES, parseManifest } from "./manifest.ts";
 import { modeOf } from "./names.ts";
+import { atOnceAsOwnerOf } from "./owner.ts";
 import { BLOCK, type Header, paddingOf, parseHeader, renderHeader } from "./tar.ts";
 
 /** A file that goes into an archive: where its bytes are. */
 export interface Source {
   readonly path: string;
   readonly from: string | Buffer;
+  /** The data directory that it lies in: it is opened as that one's owner. */
+  readonly within?: string;
 }
 
 export interface ArchiveOptions {
@@ -59,12 +62,12 @@ async function* blocks(manifest: Manifest, sources: readonly Source[], progress:
   yield text;
   yield Buffer.alloc(paddingOf(text.length));
   let done = 0;
-  for (const { path, from } of sources) {
+  for (const { path, from, within } of sources) {
     const said = manifest.files.find((file) => file.path === path) as ArchivedFile;
     yield renderHeader(said, modeOf(path.slice(path.indexOf("/") + 1)), manifest.createdAt);
     const sum = createHash("sha256");
     let bytes = 0;
-    for await (const chunk of bytesOf(from)) {
+    for await (const chunk of bytesOf(from, within)) {
       bytes += chunk.length;
       if (bytes > said.bytes) break;
       sum.update(chunk);
@@ -80,18 +83,21 @@ async function* blocks(manifest: Manifest, sources: readonly Source[], progress:
 }
 
 /** Follows no link that somebody put in a file's place. */
-export function bytesOf(from: string | Buffer): AsyncIterable<Buffer> {
+export function bytesOf(from: string | Buffer, within?: string): AsyncIterable<Buffer> {
   if (typeof from !== "string") return Readable.from([from]) as AsyncIterable<Buffer>;
-  return createReadStream("", {
-    fd: openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW),
-    highWaterMark: 262_144,
-  });
+  // A pipe that was put in its place keeps nobody waiting.
+  const open = (): number => openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const fd = within === undefined ? open() : atOnceAsOwnerOf(within, open);
+  return createReadStream("", { fd, highWaterMark: 262_144 });
 }
 
-export async function digestOf(from: string | Buffer): Promise<{ readonly bytes: number; readonly sha256: string }> {
+export async function digestOf(
+  from: string | Buffer,
+  within?: string,
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const sum = createHash("sha256");
   let bytes = 0;
-  for await (const chunk of bytesOf(from)) {
+  for await (const chunk of bytesOf(from, within)) {
     sum.update(chunk);
     bytes += chunk.length;
   }

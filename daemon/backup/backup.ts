@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { crashpoint } from "../crashpoint.ts";
 import { syncFolder } from "../durable-file.ts";
@@ -94,6 +94,8 @@ function removeLeft(parent: string, name: string): void {
   const prefix = `.${name}.partial-`;
   for (const left of readdirSync(parent)) {
     if (!left.startsWith(prefix) || isAlive(Number(left.slice(prefix.length)))) continue;
+    // In a folder that others write to as well, such as /tmp: theirs is not touched.
+    if (lstatSync(join(parent, left)).uid !== process.geteuid?.()) continue;
     rmSync(join(parent, left), { recursive: true, force: true });
   }
 }
@@ -114,7 +116,7 @@ async function manifestFor(
   work: string,
 ): Promise<Manifest> {
   const files: Manifest["files"][number][] = [];
-  for (const { path, from } of sources) files.push({ path, ...(await digestOf(from)) });
+  for (const { path, from, within } of sources) files.push({ path, ...(await digestOf(from, within)) });
   const hasConfig = files.some(({ path }) => path.startsWith("config/"));
   return manifestOf({
     ...{ holdfast: version(), gateway, createdAt: Math.floor(wallMs), hasKeys: withKeys },

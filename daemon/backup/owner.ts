@@ -5,19 +5,37 @@ import { statSync } from "node:fs";
  * that waits in a folder of somebody else's leads no further than that user may go.
  */
 export async function asOwnerOf<T>(directory: string, work: () => Promise<T>): Promise<T> {
+  const back = become(directory);
+  try {
+    return await work();
+  } finally {
+    back();
+  }
+}
+
+/** The same for work that does not wait, while others go on as root. */
+export function atOnceAsOwnerOf<T>(directory: string, work: () => T): T {
+  const back = become(directory);
+  try {
+    return work();
+  } finally {
+    back();
+  }
+}
+
+function become(directory: string): () => void {
   const { geteuid, getegid, getgroups, seteuid, setegid, setgroups } = process;
-  if (geteuid?.() !== 0 || !getegid || !getgroups || !seteuid || !setegid || !setgroups) return await work();
+  const stay = (): void => undefined;
+  if (geteuid?.() !== 0 || !getegid || !getgroups || !seteuid || !setegid || !setgroups) return stay;
   const { uid, gid } = statSync(directory);
-  if (uid === 0) return await work();
+  if (uid === 0) return stay;
   const before = { gid: getegid(), groups: getgroups() };
   setgroups([gid]);
   setegid(gid);
   seteuid(uid);
-  try {
-    return await work();
-  } finally {
+  return () => {
     seteuid(0);
     setegid(before.gid);
     setgroups(before.groups);
-  }
+  };
 }

@@ -12,7 +12,7 @@ import { checkBackup } from "./check.ts";
 import { BackupError } from "./errors.ts";
 import { secureLatch } from "./latch.ts";
 import type { Manifest } from "./manifest.ts";
-import { isIdentity, stateNames, WENT_BACK } from "./names.ts";
+import { isCopyOfLog, isIdentity, stateNames, WENT_BACK } from "./names.ts";
 import { asideName, dropStaged, makeStaged, swap, takeDirectory } from "./swap.ts";
 
 export interface RestoreOptions {
@@ -181,7 +181,10 @@ function planOf(
   const models = staged.models.filter((name) => !existsSync(join(dataDirectory, "models", name)));
   const bringsKey = tops.includes("gateway.key");
   const isReplaced = (name: string): boolean =>
-    stateNames.includes(name) || tops.includes(name) || (bringsKey && isIdentity(name) && name !== "fleet");
+    stateNames.includes(name) ||
+    isCopyOfLog(name) ||
+    tops.includes(name) ||
+    (bringsKey && isIdentity(name) && name !== "fleet");
   return { out: live.filter(isReplaced), in: [...tops, ...models.map((name) => `models/${name}`)] };
 }
 

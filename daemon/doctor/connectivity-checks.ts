@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Socket } from "node:net";
 import { certificateFacts, fits } from "../../sync/certificate-facts.ts";
 import { throughProxy } from "../../sync/proxy.ts";
@@ -15,7 +15,7 @@ import {
   tlsFailure,
   tlsFinding,
 } from "./connectivity.ts";
-import { credentialPlace } from "./credentials.ts";
+import { credentialPlace, credentialText } from "./credentials.ts";
 import { dialTcp, login, secure } from "./dialing.ts";
 import { type Finding, ok, problem, skipped } from "./finding.ts";
 import { type Resolved, resolveName } from "./resolve-name.ts";
@@ -62,7 +62,7 @@ function ownCertificates(site: Site): readonly Finding[] {
   return named.map(({ key, certificate = "", own = "" }) => {
     const file = credentialPlace(certificate, site).path;
     const keyFile = own === "" ? "" : credentialPlace(own, site).path;
-    const [pem, keyText] = [readOrUndefined(file), keyFile === "" ? undefined : readOrUndefined(keyFile)];
+    const [pem, keyText] = [credentialText(certificate, site), own === "" ? undefined : credentialText(own, site)];
     if (pem === undefined) return skipped(check, "the file can not be read: see configuration.credentials", key);
     try {
       const { notBeforeMs, notAfterMs } = certificateFacts(pem);
@@ -148,7 +148,7 @@ async function loginOver(socket: Socket, target: Target, site: Site): Promise<Fi
   const { mqtt, subject } = target;
   if (mqtt === undefined || mqtt.scheme.startsWith("ws"))
     return skipped("connectivity.login", "not tried over WebSocket", subject);
-  const password = mqtt.password === undefined ? undefined : readOrUndefined(credentialPlace(mqtt.password, site).path);
+  const password = mqtt.password === undefined ? undefined : credentialText(mqtt.password, site);
   if (mqtt.password !== undefined && password === undefined)
     return skipped("connectivity.login", "the password can not be read: see configuration.credentials", subject);
   const clientId = `holdfast-doctor-${randomBytes(4).toString("hex")}`;
@@ -183,7 +183,7 @@ async function again(
 
 function tlsFiles({ tls, host }: Target, site: Site) {
   const read = (name: string | undefined): string | undefined =>
-    name === undefined ? undefined : readOrUndefined(credentialPlace(name, site).path);
+    name === undefined ? undefined : credentialText(name, site);
   const [ca, certificate, key] = [read(tls?.ca), read(tls?.certificate), read(tls?.key)];
   const isMissing =
     (tls?.ca !== undefined && ca === undefined) || (tls?.certificate !== undefined && certificate === undefined);
@@ -200,14 +200,5 @@ async function passes(socket: Socket, proxy: string, to: string): Promise<boolea
     return false;
   } finally {
     clearTimeout(late);
-  }
-}
-
-function readOrUndefined(path: string): string | undefined {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    // Told by configuration.credentials, with what to do.
-    return undefined;
   }
 }

@@ -1,7 +1,7 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { secretPath } from "../../config/secrets.ts";
-import { type Account, firstDenied, READ } from "./account.ts";
+import { type Account, asAccount, firstDenied, READ } from "./account.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 import type { NamedFile } from "./named-files.ts";
 import { exists, type PathEntry, pathEntries } from "./paths.ts";
@@ -28,6 +28,18 @@ export function credentialPlace(
   const running = join("/run/credentials", UNIT, name);
   if (unit !== undefined && name === basename(name) && exists(running)) return { path: running, byManager: true };
   return { path: secretPath(name, { environment, baseDirectory: loaded?.baseDirectory ?? "." }), byManager: false };
+}
+
+/** What is in it, as far as the daemon could read it too; undefined: not at all. */
+export function credentialText(name: string, site: Site): string | undefined {
+  try {
+    const { path, byManager } = credentialPlace(name, site);
+    const read = (): string => readFileSync(path, "utf8");
+    return byManager ? read() : asAccount(site, read);
+  } catch {
+    // Told by configuration.credentials, with what to do.
+    return undefined;
+  }
 }
 
 export interface CredentialFacts {
