@@ -31,7 +31,9 @@ function wrongValue(root: unknown, path: Path, otherwise: string): Finding {
   const isCount = Array.isArray(value) && node?.type === "array";
   if (isCount)
     return atValue(path, `expected ${wanted}, found ${value.length === 0 ? "an empty list" : `${value.length}`}`);
-  return atValue(path, `expected ${wanted}, found ${shown(value)}`, valueHint(node as SchemaNode, value));
+  // What stands there may be the secret itself, of which a hash was wanted.
+  const found = node?.secret === true ? "something else" : shown(value);
+  return atValue(path, `expected ${wanted}, found ${found}`, valueHint(node as SchemaNode, value));
 }
 
 function lastName(path: Path): string {

@@ -44,7 +44,8 @@ export function shown(value: unknown): string {
   if (value === null) return "no value";
   if (Array.isArray(value)) return "a list";
   if (typeof value === "object") return "a map";
-  const text = typeof value === "string" ? JSON.stringify(value) : String(value);
+  // Without user and password of a URL.
+  const text = typeof value === "string" ? JSON.stringify(value).replace(/\/\/[^/@\s]*@/, "//…@") : String(value);
   return text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN - 3)}…"` : text;
 }
 

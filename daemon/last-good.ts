@@ -49,10 +49,18 @@ const DIRECTORY = /^store:[ \t]*(?:\{[^}\n]*?|\n(?:[ \t].*\n|\n)*?[ \t]+)directo
  * is most likely somewhere else. Where it tells nothing, it is where the package's own file keeps them.
  */
 export function likelyDataDirectory(file: string, environment: Environment): string {
-  const text = existsSync(file) ? readFileSync(file, "utf8") : "";
-  const named = environment["HOLDFAST__STORE__DIRECTORY"] ?? DIRECTORY.exec(text)?.[1]?.trim();
+  const named = environment["HOLDFAST__STORE__DIRECTORY"] ?? DIRECTORY.exec(textOf(file))?.[1]?.trim();
   const folder = dirname(resolve(file));
   return resolve(folder, named ?? (folder === PACKAGE.configuration ? PACKAGE.data : ".holdfast"));
+}
+
+function textOf(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    // Not there, or not ours to read: then it tells nothing.
+    return "";
+  }
 }
 
 export interface KeptCopy {

@@ -33,6 +33,8 @@ const STDERR_KEPT_BYTES = 2000;
 const ENVIRONMENT = { MALLOC_ARENA_MAX: "1", UV_THREADPOOL_SIZE: "1" };
 /** A host holds few JavaScript objects: small young space, no optimised code for what runs once. */
 const NODE_FLAGS = ["--max-semi-space-size=2", "--max-old-space-size=256"];
+/** Where memory may not be written and run (systemd's MemoryDenyWriteExecute), it may not here either: it is inherited. */
+const INHERITED_FLAGS = process.execArgv.filter((flag) => flag === "--jitless");
 
 /**
  * A host that hangs in a run can not see that its pipe closed. util-linux's setpriv has the kernel kill it when the
@@ -48,7 +50,7 @@ export interface RunAs {
 }
 
 function start(hostPath: string, runAs: RunAs): ChildProcess {
-  const command = [process.execPath, ...NODE_FLAGS, hostPath];
+  const command = [process.execPath, ...NODE_FLAGS, ...INHERITED_FLAGS, hostPath];
   const [program, ...args] = canTieToParent ? [SETPRIV, "--pdeathsig", "KILL", "--", ...command] : command;
   return spawn(program as string, args, {
     ...{ ...runAs, cwd: "/", env: ENVIRONMENT },

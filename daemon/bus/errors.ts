@@ -3,6 +3,7 @@ export const busErrors = {
   BUS_ADDRESS: "The bus can not listen on this address.",
   BUS_OPEN_TO_ALL: "The bus would be open to everyone on the network.",
   BUS_LIBRARY: "The broker library is not the version this was made for.",
+  BUS_CERTIFICATE: "The certificates and the key of the bus can not be used together.",
   BUS_SECRET: "A file with a secret for the bus can not be read.",
 } as const;
 

@@ -122,6 +122,11 @@ export const connectivityChecks = {
         when: "the broker refuses user, password or certificate",
         todo: "Correct {keys} and the user at the broker; its log says more.",
       },
+      shared: {
+        severity: "warning",
+        when: "the broker names its clients itself, so that doctor came in as the daemon, which connected again after it",
+        todo: "Nothing has to be done; run doctor seldom here, since each run interrupts the daemon's connection for a moment.",
+      },
       unwilling: {
         severity: "warning",
         when: "the broker refuses for another reason: busy, a quota, the client's name, its version",

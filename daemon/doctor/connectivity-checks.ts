@@ -159,6 +159,8 @@ async function loginOver(socket: Socket, target: Target, site: Site): Promise<Fi
     (answer.kind === "failed" && answer.code === "CLOSED");
   if (!isOld || target.proxy !== undefined) return loginFinding(target, mqtt, answer);
   const older = await again(target, site, words);
+  // The session that it left there is its own, and goes.
+  if (older?.kind === "code" && older.code === 0 && !older.hasSession) await again(target, site, words, true);
   return loginFinding(target, mqtt, older ?? answer);
 }
 
@@ -167,15 +169,16 @@ async function again(
   target: Target,
   site: Site,
   words: Parameters<typeof login>[2],
+  isLast = false,
 ): Promise<Awaited<ReturnType<typeof login>> | undefined> {
   const resolved = isName(target.host) ? await resolveName(target.host) : undefined;
   const addresses = resolved === undefined ? [target.host] : resolved.kind === "addresses" ? resolved.addresses : [];
   const dialled = await dialTcp(addresses, target.port, STEP_MS / 2);
   if (!dialled.ok) return undefined;
   const files = target.tls === undefined ? undefined : tlsFiles(target, site);
-  if (files === undefined) return login(dialled.socket, 4, words, STEP_MS / 2);
+  if (files === undefined) return login(dialled.socket, 4, words, STEP_MS / 2, isLast);
   const secured = await secure(dialled.socket, files, STEP_MS / 2);
-  return secured.ok ? login(secured.socket, 4, words, STEP_MS / 2) : undefined;
+  return secured.ok ? login(secured.socket, 4, words, STEP_MS / 2, isLast) : undefined;
 }
 
 function tlsFiles({ tls, host }: Target, site: Site) {

@@ -135,7 +135,9 @@ export function loginFinding(
   const values = { host, port, scheme, keys };
   const expected = "the broker takes us";
   if (answer.kind === "code") {
-    const { code } = answer;
+    const { code, hasSession } = answer;
+    const sharedWords = { subject, found: "doctor got the daemon's session", expected: "one of its own", values };
+    if (code === 0 && hasSession) return problem(check, "shared", sharedWords);
     if (code === 0) return ok(check, username === undefined ? "taken" : `taken as ${username}`, subject);
     const found = `CONNACK 0x${code.toString(16).padStart(2, "0")}: ${reasonWords(code)}`;
     return problem(check, REFUSES_US.has(code) ? "refused" : "unwilling", { subject, found, expected, values });

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { type Connack, type ConnectWords, connectPacket, DISCONNECT, readConnack } from "./mqtt-packet.ts";
+import { type Connack, type ConnectWords, connectPacket, disconnectPacket, readConnack } from "./mqtt-packet.ts";
 
 /** A connection that came to be, or the code of what kept it from that. */
 export type Dialled = { readonly ok: true; readonly socket: Socket } | { readonly ok: false; readonly code: string };
@@ -84,14 +84,20 @@ export async function secure(
 
 export type LoggedIn = Connack | { readonly kind: "failed"; readonly code: string };
 
-/** A CONNECT, its answer, and a farewell. */
-export async function login(socket: Socket, version: 4 | 5, words: ConnectWords, withinMs: number): Promise<LoggedIn> {
-  socket.write(connectPacket(version, words));
+/** A CONNECT, its answer, and a farewell. `isLast`: with MQTT 3.1.1, to take away the session of the one before. */
+export async function login(
+  socket: Socket,
+  version: 4 | 5,
+  words: ConnectWords,
+  withinMs: number,
+  isLast = false,
+): Promise<LoggedIn> {
+  socket.write(connectPacket(version, words, isLast));
   let bytes = Buffer.alloc(0);
   return await new Promise<LoggedIn>((resolve) => {
     const end = (answer: LoggedIn): void => {
       clearTimeout(timer);
-      if (answer.kind === "code" && answer.code === 0) socket.end(DISCONNECT);
+      if (answer.kind === "code" && answer.code === 0) socket.end(disconnectPacket(version, !answer.hasSession));
       setTimeout(() => socket.destroy(), 200).unref();
       resolve(answer);
     };

@@ -22,3 +22,19 @@ describe("the effective configuration", () => {
     expect(Object.keys(effective(config)).slice(0, 4)).toEqual(["schemaVersion", "device", "people", "bus"]);
   });
 });
+
+describe("what a mistake tells of a value", () => {
+  const said = (yaml: string): string => JSON.stringify(loadText(`${yaml}\n${agentText}`));
+
+  it("is nothing where a hash was wanted and the secret itself may stand", () => {
+    const text = said("people: { maria: { roles: [operator], tokenHash: hunter2-in-clear } }");
+    expect(text).toContain("tokenHash");
+    expect(text).not.toContain("hunter2");
+  });
+
+  it("is a URL without user and password", () => {
+    const text = said('bus: { kind: external, url: "http://maria:hunter2@plant.example:1883" }');
+    expect(text).toContain("//…@plant.example");
+    expect(text).not.toContain("hunter2");
+  });
+});

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, mkdtempSync, renameSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
 import type { LoadedConfig } from "../../config/load.ts";
 import { keptCopies, likelyDataDirectory, rememberLastGood } from "../../daemon/last-good.ts";
@@ -29,6 +29,10 @@ test("the environment's data directory counts for a broken file too", () => {
 test("a broken file of the package that tells nothing keeps its data where the package does", () => {
   expect(likelyDataDirectory("/etc/holdfast/holdfast.yaml", {})).toBe("/var/lib/holdfast");
   expect(likelyDataDirectory("/etc/holdfast/other/holdfast.yaml", {})).toBe("/etc/holdfast/other/.holdfast");
+});
+
+test("a folder in the place of the file tells as little as one that may not be read", () => {
+  expect(likelyDataDirectory(folder, {})).toBe(join(dirname(folder), ".holdfast"));
 });
 
 const loaded = (text: string): LoadedConfig =>

@@ -1,28 +1,24 @@
 import { cpSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Cable, NEAR } from "../cable/network.ts";
-import { becomes, Claims, sleep } from "../claims.ts";
+import { Claims, sleep } from "../claims.ts";
 import { type Mosquitto, startMosquitto, temporaryFolder } from "../daemon.ts";
 import { fixtureModel } from "../fixtures.ts";
 import { checkLog } from "../kill-check.ts";
-import { pumpConfig, Readings } from "../pumps.ts";
 import { createRandom } from "../random.ts";
-import { paced, Sensor } from "../sensor.ts";
 import { CACHE, debianRoot, Machine, missingPrograms, newestPackage, PACKAGES } from "../service/machine.ts";
-import { install, ready, status, UNIT, writeFile } from "../service/steps.ts";
+import { DATA, drained, fresh, pumps, type Site, withReadings } from "../service/site.ts";
+import { install, UNIT } from "../service/steps.ts";
 import type { TrialOptions, TrialResult } from "../trial.ts";
 import { decisionTimes, ratesAround } from "./rates.ts";
-import { DATA, STEADY_MS, Upgrades } from "./steps.ts";
+import { STEADY_MS, Upgrades } from "./steps.ts";
 import { packageOf, type VersionName, versions } from "./versions.ts";
 
 const MODEL = "/usr/share/holdfast-trial/linear";
-const FILE = "/etc/holdfast/holdfast.yaml";
-const PER_SECOND = 200;
 const CUTS = 6;
 const SEED = 61_106;
 /** Shorter than dpkg takes to stop the service, longer than it takes for all. */
 const CUT_WITHIN_MS = 12_000;
-const DRAIN_MS = 300_000;
 const TODAY = "today";
 
 type Options = Pick<TrialOptions, "rounds" | "seed" | "keep" | "say">;
@@ -46,7 +42,8 @@ export async function inside(options: Options): Promise<TrialResult> {
     await machine.boot();
     await install(machine, `/srv/${TODAY}.deb`, claims);
     broker = await startMosquitto(folder, 20, undefined, NEAR);
-    await withSensors(machine, broker, options, claims);
+    cpSync(fixtureModel("linear"), machine.path(MODEL), { recursive: true });
+    await withSensors({ machine, folder, broker, model: MODEL }, options, claims);
   } finally {
     await machine.end();
     await broker?.stop();
@@ -59,32 +56,16 @@ export async function inside(options: Options): Promise<TrialResult> {
 
 const fileOf = (name: VersionName): string => `/srv/${versions[name].version}.deb`;
 
-async function withSensors(machine: Machine, broker: Mosquitto, options: Options, claims: Claims): Promise<void> {
-  cpSync(fixtureModel("linear"), machine.path(MODEL), { recursive: true });
-  const bus = { kind: "external", url: `mqtt://${NEAR}:${broker.port}` };
-  const upgrades = new Upgrades(machine, claims);
-  machine.run("systemctl", "stop", UNIT);
-  machine.run("sh", "-c", `rm -rf ${DATA}/*`);
-  await writeFile(machine, FILE, JSON.stringify({ ...pumpConfig(bus, MODEL), store: { directory: DATA } }));
+async function withSensors(site: Site, options: Options, claims: Claims): Promise<void> {
+  const { machine, broker } = site;
+  const upgrades = new Upgrades(site, claims);
+  if (!(await fresh(site, claims, pumps(site)))) return;
   upgrades.hurry();
-  machine.run("systemctl", "start", UNIT);
-  if (!(await ready(machine, claims, "with sensors"))) return;
-  const sensor = await new Sensor(broker.port, "pumps").open();
-  const readings = new Readings(sensor);
-  const sending = paced(PER_SECOND, () => readings.isOver, readings.send);
-  try {
-    await all(machine, upgrades, options, claims);
-  } finally {
-    readings.isOver = true;
-    await sending;
-  }
-  claims.holds(await sensor.settled(DRAIN_MS), `${sensor.unacknowledged} messages were not acknowledged at the end`);
-  sensor.close();
+  const acknowledged = await withReadings(broker, claims, () => all(machine, upgrades, options, claims));
   await drained(machine, claims);
   machine.run("systemctl", "stop", UNIT);
-  claims.figure("messages sent, acknowledged by the broker", `${readings.sent}, ${readings.acknowledged.size}`);
-  const { acknowledged, sent } = readings;
-  const data = machine.path(DATA);
+  claims.figure("messages sent and acknowledged by the broker", acknowledged.size);
+  const [data, sent] = [machine.path(DATA), acknowledged.size];
   checkLog({ bus: "upgrade", data, acknowledged, sent, killed: upgrades.ends, mayGoBack: true, claims });
   const times = decisionTimes(data, "each");
   for (const span of upgrades.spans)
@@ -134,16 +115,4 @@ function wentBack(machine: Machine): string {
   const text = machine.try("journalctl", "-u", UNIT, "-o", "cat", "--no-pager", "--grep", "took its place").text;
   const said = text.split("\n").flatMap((line) => /[\w.]+ had been changed by a newer version[^"]*/.exec(line) ?? []);
   return said.slice(-2).join("\n");
-}
-
-async function drained(machine: Machine, claims: Claims): Promise<void> {
-  let before = -1;
-  const isQuiet = await becomes(async () => {
-    const now = status(machine)?.passes.decided ?? -1;
-    const same = now === before && now >= 0;
-    before = now;
-    await sleep(1500);
-    return same;
-  }, DRAIN_MS);
-  claims.holds(isQuiet, "it did not come to rest");
 }

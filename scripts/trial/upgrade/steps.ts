@@ -1,10 +1,10 @@
 import { becomes, type Claims, sleep } from "../claims.ts";
 import type { Machine } from "../service/machine.ts";
+import { putDropIn, type Site } from "../service/site.ts";
 import { isActive, ready, status, UNIT } from "../service/steps.ts";
 import type { Span } from "./rates.ts";
 import { type VersionName, versions } from "./versions.ts";
 
-export const DATA = "/var/lib/holdfast";
 const STATE = "/var/lib/holdfast-upgrade";
 const PREVIOUS = "/usr/lib/holdfast-previous";
 /** Long enough that a rate can be told. */
@@ -18,23 +18,20 @@ export class Upgrades {
   readonly spans: Span[] = [];
   /** How often the daemon was killed, or ended by itself. */
   ends = 0;
+  readonly #site: Site;
   readonly #machine: Machine;
   readonly #claims: Claims;
 
-  constructor(machine: Machine, claims: Claims) {
-    this.#machine = machine;
+  constructor(site: Site, claims: Claims) {
+    this.#site = site;
+    this.#machine = site.machine;
     this.#claims = claims;
   }
 
   /** What would take minutes takes seconds. */
   hurry(): void {
-    const folder = `/etc/systemd/system/${UNIT}.d`;
-    const text = `[Service]\\nEnvironment=HOLDFAST_SETTLE_SECONDS=${SETTLE_SECONDS}\\nTimeoutStartSec=${START_SECONDS}\\n`;
-    this.#machine.run(
-      "sh",
-      "-c",
-      `mkdir -p ${folder} && printf '${text}' > ${folder}/hurry.conf && systemctl daemon-reload`,
-    );
+    const text = `[Service]\nEnvironment=HOLDFAST_SETTLE_SECONDS=${SETTLE_SECONDS}\nTimeoutStartSec=${START_SECONDS}\n`;
+    putDropIn(this.#site, "hurry", text);
   }
 
   version(): string {

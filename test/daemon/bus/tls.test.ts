@@ -1,4 +1,4 @@
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
@@ -120,6 +120,17 @@ describeWithMosquitto("the LAN bus over TLS", () => {
     const { bus } = await started(tls);
     expect(bus.status().connected).toBe(false);
     expect(bus.status().reason).toMatch(/broker/);
+  });
+
+  it("waits where the key is another certificate's, as in the middle of a renewal, and goes on when both are new", async () => {
+    copyFileSync(at("gateway.pem"), at("renewed.pem"));
+    copyFileSync(at("stranger.key"), at("renewed.key"));
+    chmodSync(at("renewed.key"), 0o600);
+    const { bus } = await started({ caFile: "plant-ca.pem", certificateFile: "renewed.pem", keyFile: "renewed.key" });
+    expect(bus.status()).toMatchObject({ connected: false });
+    expect(bus.status().reason).toMatch(/can not be used together. \(.*renewed.pem\) .*key values mismatch/);
+    copyFileSync(at("gateway.key"), at("renewed.key"));
+    await until("the connection", () => bus.status().connected);
   });
 
   it("uses no private key that everyone on the machine may read, and goes on when that is mended", async () => {

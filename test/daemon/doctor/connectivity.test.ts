@@ -130,10 +130,10 @@ describe("of connections, doctor", () => {
   });
 
   test.each([
-    [{ kind: "code", code: 0 } as const, undefined],
-    [{ kind: "code", code: 4 } as const, "refused"],
-    [{ kind: "code", code: 0x87 } as const, "refused"],
-    [{ kind: "code", code: 0x89 } as const, "unwilling"],
+    [{ kind: "code", code: 0, hasSession: false } as const, undefined],
+    [{ kind: "code", code: 4, hasSession: false } as const, "refused"],
+    [{ kind: "code", code: 0x87, hasSession: false } as const, "refused"],
+    [{ kind: "code", code: 0x89, hasSession: false } as const, "unwilling"],
     [{ kind: "other" } as const, "silent"],
     [{ kind: "failed", code: "ETIMEDOUT" } as const, "silent"],
     [{ kind: "failed", code: "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED" } as const, "failed"],
@@ -152,15 +152,20 @@ describe("of connections, doctor", () => {
 describe("a CONNECT", () => {
   test("is as the two versions of MQTT have it", () => {
     const words = { clientId: "a", username: "u", password: "p" };
-    expect(connectPacket(4, words).toString("hex")).toBe("101300044d51545404c2001e000161000175000170");
-    expect(connectPacket(5, words).toString("hex")).toBe("101400044d51545405c2001e00000161000175000170");
-    expect(connectPacket(5, { clientId: "a", username: undefined, password: undefined })[9]).toBe(2);
+    expect(connectPacket(4, words).toString("hex")).toBe("101300044d51545404c0001e000161000175000170");
+    expect(connectPacket(5, words).toString("hex")).toBe("101900044d51545405c0001e051100015180000161000175000170");
+    expect(connectPacket(5, { clientId: "a", username: undefined, password: undefined })[9]).toBe(0);
+    expect(connectPacket(4, words, true)[9]).toBe(0xc2);
     expect([...connectPacket(4, { ...words, password: "x".repeat(200) }).subarray(0, 3)]).toEqual([0x10, 0xda, 0x01]);
   });
 
   test("is answered by the code of the CONNACK, however it comes in pieces", () => {
-    expect(readConnack(Buffer.from([0x20, 2, 0, 5]))).toEqual({ kind: "code", code: 5 });
-    expect(readConnack(Buffer.from([0x20, 0x83, 0x01, 0, 0x87, 0]))).toEqual({ kind: "code", code: 0x87 });
+    expect(readConnack(Buffer.from([0x20, 2, 0, 5]))).toEqual({ kind: "code", code: 5, hasSession: false });
+    expect(readConnack(Buffer.from([0x20, 0x83, 0x01, 0, 0x87, 0]))).toEqual({
+      kind: "code",
+      code: 0x87,
+      hasSession: false,
+    });
     expect(readConnack(Buffer.from([0x20, 2, 0]))).toEqual({ kind: "incomplete" });
     expect(readConnack(Buffer.alloc(0))).toEqual({ kind: "incomplete" });
     expect(readConnack(Buffer.from("HTTP/1.1 400"))).toEqual({ kind: "other" });

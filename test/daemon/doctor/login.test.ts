@@ -4,6 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect, connectAsync } from "mqtt";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Account } from "../../../daemon/doctor/account.ts";
 import { connectivityChecks } from "../../../daemon/doctor/connectivity-checks.ts";
@@ -79,6 +80,37 @@ describeWithMosquitto("against a broker with TLS and a password, doctor", () => 
     const findings = await looked("localhost", "caFile: ca.pem");
     expect(short(findings)).toEqual(["names ok", "reach ok", "tls ok", "login ok"]);
     expect(JSON.stringify(findings)).not.toContain(PASSWORD);
+  });
+
+  test("takes nothing of what waits for the daemon where the broker names its clients by their user", async () => {
+    const own = await startMosquitto([`password_file ${join(folder, "passwords")}`, "use_username_as_clientid true"], {
+      anonymous: false,
+    });
+    try {
+      const login = {
+        clientId: "daemon",
+        protocolVersion: 5,
+        username: "gateway",
+        password: PASSWORD,
+        reconnectPeriod: 0,
+      } as const;
+      const properties = { sessionExpiryInterval: 3600 };
+      const daemon = await connectAsync(own.url, { ...login, clean: false, properties });
+      await daemon.subscribeAsync("plant/1", { qos: 1 });
+      await daemon.endAsync();
+      const bus = `bus: { kind: external, url: "${own.url}", username: gateway, passwordFile: password }\n`;
+      const site = siteOf({ dataDirectory: folder, loaded: loaded(bus, folder) });
+      const check = connectivityChecks.find(({ tells }) => tells.includes("connectivity.login"));
+      expect(short([...((await check?.look(site, never)) ?? [])])).toContain("login shared");
+      const again = connect(own.url, { ...login, clean: false, properties });
+      const { sessionPresent } = await new Promise<{ sessionPresent: boolean }>((resolve) =>
+        again.once("connect", resolve),
+      );
+      expect(sessionPresent).toBe(true);
+      await again.endAsync();
+    } finally {
+      await own.remove();
+    }
   });
 
   test("tells a wrong password", async () => {
