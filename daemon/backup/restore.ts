@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { certificateFacts } from "../../sync/certificate-facts.ts";
@@ -68,7 +69,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     if (stop.aborted) throw new BackupError("BACKUP_STOPPED", {});
     const config = configIn(staged, manifest);
     const keptCertificate = prepare(dataDirectory, staged, manifest, wallMs);
-    const latch = secureLatch(dataDirectory, latchOf(join(staged, "data")), wallMs);
+    const latch = secureLatch(dataDirectory, latchOf(join(staged, "data"), manifest, wallMs), wallMs);
     const plan = planOf(live, namesIn(staged), { ...options, keptCertificate });
     const aside = asideName(dataDirectory, "before-restore", wallMs);
     swap(dataDirectory, { ...plan, aside, drops: false });
@@ -147,11 +148,15 @@ function certificateIn(directory: string): { commonName: string; notAfterMs: num
   }
 }
 
-function latchOf(data: string): LatchNote | undefined {
+/** The stop in a backup. A latch that was missing or damaged was one, and the archive has no file that says so. */
+function latchOf(data: string, { latched }: Manifest, wallMs: number): LatchNote | undefined {
   const reading = readLatch(latchPath(data));
   if (reading.kind === "read" && reading.note.latched) return reading.note;
   const kept = keptIn(controlMeta(join(data, "control.db"))["latch"]);
-  return kept?.latched === true ? kept : undefined;
+  if (kept?.latched === true) return kept;
+  if (!latched && (reading.kind === "read" || reading.kind === "missing")) return undefined;
+  const why = "effects were stopped when the backup was made";
+  return { latched: true, why, by: "holdfast", at: wallMs, nonce: randomBytes(8).toString("hex") };
 }
 
 function namesIn(staged: string): { readonly tops: readonly string[]; readonly models: readonly string[] } {

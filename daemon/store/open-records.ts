@@ -116,6 +116,16 @@ function check(database: Database, notes: string[], isSuspect: boolean): string 
     return undefined;
   }
   notes.push(`quick_check left out the table of records: the file has ${bytes} bytes`);
+  return damageBesideRecords(database);
+}
+
+/** What is wrong with a file, within what a start may take. */
+export function damageOf(database: Database): string | undefined {
+  const bytes = ["page_count", "page_size"].reduce((n, name) => n * Number(database.pragma(name, { simple: true })), 1);
+  return bytes <= CHECK_AFTER_CRASH_BYTES ? damageIn(database, "quick_check(1)") : damageBesideRecords(database);
+}
+
+function damageBesideRecords(database: Database): string | undefined {
   const tables = database
     .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'record'")
     .pluck()

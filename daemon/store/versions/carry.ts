@@ -36,6 +36,20 @@ export function carryOver(newer: string, into: Database, losing: () => void = ()
   }
 }
 
+/** Whether the newer log went on from this one: it knows the start that this one ends with. */
+export function isBeginning(newer: string, older: Database): boolean {
+  const hasEpochs = older.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'epoch'").get() !== undefined;
+  if (!hasEpochs) return true;
+  older.prepare("ATTACH ? AS newer").run(newer);
+  try {
+    const last = older.prepare("SELECT ordinal, id FROM main.epoch ORDER BY ordinal DESC LIMIT 1").get();
+    const same = "SELECT 1 FROM newer.epoch WHERE ordinal = @ordinal AND id = @id";
+    return last === undefined || older.prepare(same).get(last) !== undefined;
+  } finally {
+    older.exec("DETACH newer");
+  }
+}
+
 function carryRecords(into: Database, notes: string[], losing: () => void): number {
   const columns = sharedColumns(into, "record");
   if (columns === undefined) {

@@ -3,9 +3,10 @@ import { basename, dirname, join } from "node:path";
 import { crashpoint } from "../../crashpoint.ts";
 import { syncFolder } from "../../durable-file.ts";
 import type { Schema } from "../migrations.ts";
+import { damageOf } from "../open-records.ts";
 import { controlSchema } from "../schema.ts";
-import { openForWriting } from "../sqlite-writer.ts";
-import { carryOver } from "./carry.ts";
+import { isDamage, openForWriting } from "../sqlite-writer.ts";
+import { carryOver, isBeginning } from "./carry.ts";
 import { formOf, type Snapshot } from "./snapshot.ts";
 
 const PARTS = ["-wal", "-shm", "-journal", ""] as const;
@@ -42,7 +43,7 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking, losing 
   }
   if (form === 0 && !isBegun) return undefined;
   if (!isBegun) {
-    const copy = bestOf(snapshots, name, schema, newest);
+    const copy = bestOf(snapshots, path, schema, newest);
     if (copy === undefined) return undefined;
     renameSync(copy, older);
     syncFolder(dirname(path));
@@ -60,14 +61,17 @@ export function returnToOlder({ path, schema, snapshots, wallMs, taking, losing 
   return [form === 0 ? `${name}: the copy from before an upgrade took its place` : what, ...notes];
 }
 
-/** Of the copies that this version can read that of the newest form; of those the last, as far as clocks were right. */
-function bestOf(snapshots: readonly Snapshot[], name: string, schema: Schema, newest: number): string | undefined {
-  const forms = snapshots.map((one) => ({
-    file: join(one.folder, name),
-    form: formOf(join(one.folder, name), schema),
-  }));
-  const readable = forms.filter(({ form }) => form > 0 && form <= newest);
-  return readable.sort((a, b) => b.form - a.form)[0]?.file;
+/**
+ * Of the copies that this version can read, that are whole and of this very log, the one of the newest form; of those
+ * the last, as far as clocks were right.
+ */
+function bestOf(snapshots: readonly Snapshot[], path: string, schema: Schema, newest: number): string | undefined {
+  const files = snapshots.map((one) => join(one.folder, basename(path)));
+  const readable = files
+    .map((file) => ({ file, form: formOf(file, schema) }))
+    .filter(({ form }) => form > 0 && form <= newest)
+    .sort((a, b) => b.form - a.form);
+  return readable.find(({ file }) => isCopyOf(path, file))?.file;
 }
 
 /** Half a way back, and then the newer version was there again: the copy is still what the next way back begins with. */
@@ -81,6 +85,19 @@ function putBack(older: string, name: string, schema: Schema, snapshots: readonl
     syncFolder(from.folder);
   }
   remove(older);
+}
+
+/** Whether a copy is whole, and the log in it the beginning of the newer one's: two logs never become one. */
+function isCopyOf(newer: string, copy: string): boolean {
+  const database = openForWriting(copy);
+  try {
+    return damageOf(database) === undefined && isBeginning(newer, database);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return false;
+  } finally {
+    database.close();
+  }
 }
 
 function bring(newer: string, older: string, losing: () => void): { records: number; notes: readonly string[] } {

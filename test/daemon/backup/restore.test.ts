@@ -134,6 +134,16 @@ describe("a backup that is restored", () => {
     expect(ids[0][1]).not.toBe(ids[1][1]);
   });
 
+  test("takes the ways back of the log before it away with that log", async () => {
+    await backup(at);
+    mkdirSync(join(at.data, "upgrade", "form-1-1-7"), { recursive: true });
+    writeFileSync(join(at.data, "records.db.older"), "half a way back");
+    const { aside } = await restore(at.archive, at.data);
+    const names = ["upgrade", "records.db.older"];
+    expect(names.filter((name) => existsSync(join(at.data, name)))).toEqual([]);
+    expect(names.filter((name) => existsSync(join(at.data, aside ?? "", name)))).toEqual(names);
+  });
+
   test("keeps what was there of the newest restore alone", async () => {
     await backup(at);
     const wallMs = Date.now();
@@ -217,6 +227,17 @@ describe("the latch", () => {
       expect((await restore(at.archive, data)).latch).toMatchObject({ latched: true, nonce: "c".repeat(16) });
       expect(readLatch(latchPath(data))).toMatchObject({ kind: "read", note: { latched: true } });
     }
+  });
+
+  test.each<[string, (path: string) => void]>([
+    ["damaged", (path) => writeFileSync(path, "released, really")],
+    ["missing", (path) => rmSync(path)],
+  ])("is set on a new machine by a backup whose latch was %s, which is a stop", async (_, spoil) => {
+    spoil(latchPath(at.data));
+    expect((await backup(at)).manifest.latched).toBe(true);
+    const data = join(at.folder, "elsewhere");
+    expect((await restore(at.archive, data)).latch).toMatchObject({ latched: true });
+    expect(readLatch(latchPath(data))).toMatchObject({ kind: "read", note: { latched: true } });
   });
 
   test("is not set where nobody stopped anything", async () => {

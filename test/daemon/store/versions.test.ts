@@ -7,6 +7,7 @@ import {
   existsSync,
   openSync,
   readdirSync,
+  readFileSync,
   truncateSync,
   writeFileSync,
   writeSync,
@@ -228,6 +229,44 @@ test("a newer database without a copy from before is left alone", async () => {
   inside(directory, (db) => db.exec(TOMORROWS_SQL), false);
   await expect(openTestStore(directory)).rejects.toMatchObject({ code: "STORE_NEWER" });
   expect(readdirSync(directory).some((name) => /newer|older/.test(name))).toBe(false);
+});
+
+test("a copy of another log is no way back: two logs never become one", async () => {
+  const other = await openTestStore();
+  put(other.store, 30);
+  await other.store.stop();
+  const { directory } = await ofTomorrow();
+  const ids = idsIn(directory);
+  const [copy] = snapshotsIn(storeFiles(directory));
+  copyFileSync(join(other.directory, "records.db"), join(copy?.folder ?? "", "records.db"));
+  await expect(openTestStore(directory)).rejects.toMatchObject({ code: "STORE_NEWER" });
+  expect(idsIn(directory)).toEqual(ids);
+  expect(existsSync(join(copy?.folder ?? "", "records.db"))).toBe(true);
+});
+
+test.each([4, 12, 30, 44])("a copy that is damaged from page %i on loses no record in silence", async (page) => {
+  const { directory, ids } = await ofTomorrow();
+  const [copy] = snapshotsIn(storeFiles(directory));
+  const path = join(copy?.folder ?? "", "records.db");
+  const bytes = readFileSync(path);
+  bytes.fill(0xa5, page * 2048, (page + 6) * 2048);
+  writeFileSync(path, bytes);
+  await expect(openTestStore(directory)).rejects.toMatchObject({ code: "STORE_NEWER" });
+  expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("a disk that is full on the way back ends it, and nothing is left out for that", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const [copy] = snapshotsIn(storeFiles(directory));
+  const into = new Sqlite(join(copy?.folder ?? "", "records.db"));
+  const pages = Number(into.pragma("page_count", { simple: true }));
+  into.pragma(`max_page_count = ${pages + 4}`);
+  const path = join(directory, "records.db");
+  expect(() => carryOver(path, into)).toThrow(expect.objectContaining({ code: "SQLITE_FULL" }));
+  into.pragma(`max_page_count = ${pages + 400}`);
+  expect(carryOver(path, into).notes).toEqual([]);
+  into.close();
+  expect(idsIn(copy?.folder ?? "")).toEqual(plain(ids));
 });
 
 async function diesAt(directory: string, crashpoint: string): Promise<void> {
