@@ -1,5 +1,6 @@
 import { bodyHash } from "../heads.ts";
 import { type Database, type Statement, sqliteCode } from "../sqlite-writer.ts";
+import { ActionTable } from "../tables/action.ts";
 
 const CHUNK_ROWS = 2000;
 /** Beyond so many numbers without a row that can be read the file has ended. */
@@ -154,8 +155,12 @@ function replaceTable(into: Database, table: string, notes: string[]): boolean {
   return isReplaced;
 }
 
-/** Modes that were tightened since may not come back as they were before. */
+/**
+ * What would do harm as it was before: actions that have gone on since are made again from the records; modes may have
+ * been tightened.
+ */
 function failSafe(into: Database, table: string, notes: string[]): void {
+  if (table === "action") new ActionTable(into).rebuild();
   if (table !== "mode") return;
   into.exec("DELETE FROM main.mode; INSERT INTO main.mode (scope, mode) VALUES ('gateway', 'observe')");
   notes.push("the modes are not known: the gateway observes until a person says otherwise");

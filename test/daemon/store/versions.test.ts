@@ -17,6 +17,7 @@ import { fileURLToPath } from "node:url";
 import Sqlite from "better-sqlite3";
 import { expect, test } from "vitest";
 import { childPath } from "../../../daemon/children.ts";
+import { createIds } from "../../../daemon/ids.ts";
 import { storeFiles } from "../../../daemon/store/files.ts";
 import { recordsSchema } from "../../../daemon/store/schema.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
@@ -31,6 +32,8 @@ const TOMORROW = { records: 4, control: 3 };
 const TOMORROWS_SQL = `
   ALTER TABLE record ADD COLUMN origin TEXT NOT NULL DEFAULT 'here'; ALTER TABLE ruleState ADD COLUMN since INT;
   CREATE TABLE novel (x); PRAGMA user_version = 4;`;
+
+const newId = createIds();
 
 const idsIn = (directory: string): string[] =>
   inside(directory, (db) =>
@@ -48,7 +51,7 @@ async function ofYesterday(): Promise<{ directory: string; ids: string[] }> {
 }
 
 /** Upgraded to a version of tomorrow, which wrote more and was left. `sql`: what else that version changed. */
-async function ofTomorrow(sql = "", controlSql = ""): Promise<{ directory: string; ids: string[] }> {
+async function ofTomorrow(sql = "", controlSql = ""): Promise<{ directory: string; ids: string[]; intent: string }> {
   const { store, directory } = await openTestStore();
   await store.control.change({ kind: "mode", scope: "gateway", mode: "auto" });
   const ids = put(store, 300);
@@ -56,6 +59,10 @@ async function ofTomorrow(sql = "", controlSql = ""): Promise<{ directory: strin
   snapshotBeforeUpgrade(storeFiles(directory), Date.now(), { known: TOMORROW, spareBytes: 0 });
   const newer = await openTestStore(directory);
   ids.push(...put(newer.store, 200, { by: "tomorrow" }));
+  const wallMs = Date.now();
+  const intent = newId(wallMs);
+  const body = JSON.stringify({ v: 1, kind: "intent", id: intent, agent: "pump", decision: ids.at(-1) });
+  newer.store.append({ stream: 1, kind: "intent", agent: 1, id: intent, wallMs, body });
   newer.store.project({ kind: "ruleState", agent: 1, key: "p1", rule: "hot", state: "held" });
   newer.store.project({ kind: "acknowledged", epoch: 1, stream: 1, contiguous: 250, ranges: "[]" });
   await newer.store.stop();
@@ -66,7 +73,7 @@ async function ofTomorrow(sql = "", controlSql = ""): Promise<{ directory: strin
      PRAGMA user_version = 3; ${controlSql}`,
   );
   control.close();
-  return { directory, ids };
+  return { directory, ids, intent };
 }
 
 test("before a database gets a new form both are copied, and it is told where", async () => {
@@ -158,6 +165,14 @@ test("a table of another form stays as it was before the upgrade, and is told", 
   expect(store.epoch().notes).toContain("the table total of the newer version has another form");
   await store.stop();
   expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("actions of the newer version are known by their records where their table can not be brought over", async () => {
+  const { directory, intent } = await ofTomorrow("ALTER TABLE action RENAME COLUMN open TO isOpen;");
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes).toContain("the table action of the newer version has another form");
+  const { open } = await store.restoreActions([]);
+  expect(open.map(({ first }) => (JSON.parse(first) as { id: string }).id)).toEqual([intent]);
 });
 
 test("modes that can not be brought over do not come back as they were before the upgrade", async () => {

@@ -163,6 +163,12 @@ test("half of the version before, which a power cut left when it was to go, is n
   expect(run("launch", ["run"]).out).toBe("new one");
 });
 
+test("what a cut left of a version that was to go takes no room beyond the next upgrade", () => {
+  write("usr/lib/holdfast-previous.old/bin/node", "");
+  upgraded();
+  expect(existsSync(join(root, "usr/lib/holdfast-previous.old"))).toBe(false);
+});
+
 /** With the programs that a maintainer's script calls, each of which writes down that it was called. */
 function withDebian(): void {
   for (const name of [
