@@ -5,12 +5,19 @@ import { program } from "./commands/program.ts";
 import { exitStatus } from "./errors.ts";
 
 const LEAVE_MS = 500;
+/** A terminal sends Ctrl-C to npm too, which sends it on: nobody presses twice so soon. */
+const SAME_PRESS_MS = 500;
 const stop = new AbortController();
+let stoppedAtMs = 0;
 // SIGHUP comes when a terminal closes: a clean stop too, or the next start would find a crash.
 for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(name, () => {
     // A second signal leaves at once: the person means it.
-    if (stop.signal.aborted) process.exit(128 + constants.signals[name]);
+    if (stop.signal.aborted) {
+      if (performance.now() - stoppedAtMs > SAME_PRESS_MS) process.exit(128 + constants.signals[name]);
+      return;
+    }
+    stoppedAtMs = performance.now();
     stop.abort(name);
   });
 }
@@ -32,10 +39,15 @@ async function ask(question: string): Promise<string | undefined> {
   return await askTerminal(question, stop.signal);
 }
 
+/** Under systemd each line says its priority (sd-daemon(3)), so that `journalctl -p warning` has why a start failed. */
+function forJournal(text: string): string {
+  return process.env["JOURNAL_STREAM"] === undefined ? text : text.replace(/^(?=.)/gm, "<3>");
+}
+
 try {
   process.exitCode = await program(process.argv.slice(2), io);
 } catch (error) {
-  io.err(explainError(error));
+  io.err(forJournal(explainError(error)));
   process.exitCode = exitStatus(error);
   // What failed may have left something open; that keeps nobody here.
   setTimeout(() => process.exit(), LEAVE_MS).unref();

@@ -33,6 +33,8 @@ const STDERR_KEPT_BYTES = 2000;
 const ENVIRONMENT = { MALLOC_ARENA_MAX: "1", UV_THREADPOOL_SIZE: "1" };
 /** A host holds few JavaScript objects: small young space, no optimised code for what runs once. */
 const NODE_FLAGS = ["--max-semi-space-size=2", "--max-old-space-size=256"];
+/** Where memory may not be written and run (systemd's MemoryDenyWriteExecute), it may not here either: it is inherited. */
+const INHERITED_FLAGS = process.execArgv.filter((flag) => flag === "--jitless");
 
 /**
  * A host that hangs in a run can not see that its pipe closed. util-linux's setpriv has the kernel kill it when the
@@ -41,10 +43,19 @@ const NODE_FLAGS = ["--max-semi-space-size=2", "--max-old-space-size=256"];
 const SETPRIV = "/usr/bin/setpriv";
 let canTieToParent = existsSync(SETPRIV);
 
-function start(hostPath: string): ChildProcess {
-  const command = [process.execPath, ...NODE_FLAGS, hostPath];
+/** Another user that root starts a host as. */
+export interface RunAs {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+function start(hostPath: string, runAs: RunAs): ChildProcess {
+  const command = [process.execPath, ...NODE_FLAGS, ...INHERITED_FLAGS, hostPath];
   const [program, ...args] = canTieToParent ? [SETPRIV, "--pdeathsig", "KILL", "--", ...command] : command;
-  return spawn(program as string, args, { cwd: "/", env: ENVIRONMENT, stdio: ["ignore", "ignore", "pipe", "pipe"] });
+  return spawn(program as string, args, {
+    ...{ ...runAs, cwd: "/", env: ENVIRONMENT },
+    stdio: ["ignore", "ignore", "pipe", "pipe"],
+  });
 }
 
 /** One child process with its pipe: spawned, greeted, fed with frames, ended. */
@@ -57,9 +68,9 @@ export class HostProcess {
   #isGone = false;
   #lastWords = "";
 
-  constructor(hostPath: string, events: HostEvents) {
+  constructor(hostPath: string, events: HostEvents, runAs: RunAs = {}) {
     this.#events = events;
-    this.#child = start(hostPath);
+    this.#child = start(hostPath, runAs);
     this.#pipe = this.#child.stdio[3] as Duplex;
     this.#listen();
     this.#pipe.write(encodeJson(FrameType.hello, 0, 0, { protocol: PROTOCOL_VERSION }));

@@ -12,7 +12,7 @@ import {
   type LoadReport,
   type Refusal,
 } from "./host/frames.ts";
-import { type HostEnd, HostProcess } from "./host-process.ts";
+import { type HostEnd, HostProcess, type RunAs } from "./host-process.ts";
 import { loadOrder, MODEL_FILE } from "./hosted-model.ts";
 import { type Manifest, parseManifest, planOf } from "./manifest.ts";
 import { type Answer, type InputRow, rowProblem } from "./tensors.ts";
@@ -31,13 +31,15 @@ export interface OneModelOptions {
   /** Absolute path of the compiled models/host/main.js. */
   readonly hostPath: string;
   readonly timeoutMs?: number;
+  /** As whom the host runs; by default as this process. */
+  readonly runAs?: RunAs;
 }
 
 const TIMEOUT_MS = 20_000;
 
 /** Starts a host with this one model. */
 export async function openModel(order: LoadOrder, options: OneModelOptions): Promise<OneModel> {
-  const host = new Conversation(options.hostPath, options.timeoutMs ?? TIMEOUT_MS);
+  const host = new Conversation(options.hostPath, options.timeoutMs ?? TIMEOUT_MS, options.runAs);
   try {
     await host.ready;
     const loaded = await host.ask((request) => encodeJson(FrameType.load, request, 0, order));
@@ -121,7 +123,7 @@ class Conversation {
   #failed: ((error: ModelError) => void) | undefined;
   #isClosing = false;
 
-  constructor(hostPath: string, timeoutMs: number) {
+  constructor(hostPath: string, timeoutMs: number, runAs?: RunAs) {
     this.#timeoutMs = timeoutMs;
     let greeted: () => void = () => {};
     let gone: () => void = () => {};
@@ -131,14 +133,18 @@ class Conversation {
     this.ready = this.#limited((resolve) => {
       greeted = () => resolve(undefined);
     }).then(() => {});
-    this.#host = new HostProcess(hostPath, {
-      ready: () => greeted(),
-      frame: (frame) => this.#answered?.(frame),
-      gone: (end) => {
-        this.#failed?.(goneError(end));
-        gone();
+    this.#host = new HostProcess(
+      hostPath,
+      {
+        ready: () => greeted(),
+        frame: (frame) => this.#answered?.(frame),
+        gone: (end) => {
+          this.#failed?.(goneError(end));
+          gone();
+        },
       },
-    });
+      runAs,
+    );
   }
 
   async ask(encode: (request: number) => Buffer): Promise<Frame> {

@@ -50,7 +50,7 @@ export class Connection {
   /** Throws NOT_RUNNING when nobody listens. */
   static async open(dataDirectory: string, patience: Patience = {}): Promise<Connection> {
     const path = socketPath(dataDirectory);
-    const hint = "Start it with: holdfast run --config FILE";
+    const hint = "Start it with: systemctl start holdfast, or from source: holdfast run --config FILE";
     const socket = await new Promise<Socket>((resolve, reject) => {
       const opening = connect(path, () => resolve(opening));
       opening.once("error", (cause) => reject(new DaemonError("NOT_RUNNING", { path }, { cause, hint })));

@@ -17,18 +17,16 @@ import { fsyncPath } from "../latch-file.ts";
 import { BackupError } from "./errors.ts";
 import { type ArchivedFile, MANIFEST, type Manifest, MOST_MANIFEST_BYTES, parseManifest } from "./manifest.ts";
 import { modeOf } from "./names.ts";
-import { asOwnerOfNow } from "./owner.ts";
+import { atOnceAsOwnerOf } from "./owner.ts";
 import { BLOCK, type Header, paddingOf, parseHeader, renderHeader } from "./tar.ts";
 
 /** A file that goes into an archive: where its bytes are. */
 export interface Source {
   readonly path: string;
   readonly from: string | Buffer;
-  /** The folder as whose owner it is opened; undefined: as the user who runs this. */
-  readonly asOwnerOf?: string;
+  /** The data directory that it lies in: it is opened as that one's owner. */
+  readonly within?: string;
 }
-
-type Origin = Pick<Source, "from" | "asOwnerOf">;
 
 export interface ArchiveOptions {
   /** Told how many bytes of all files are done. */
@@ -64,13 +62,12 @@ async function* blocks(manifest: Manifest, sources: readonly Source[], progress:
   yield text;
   yield Buffer.alloc(paddingOf(text.length));
   let done = 0;
-  for (const source of sources) {
-    const { path } = source;
+  for (const { path, from, within } of sources) {
     const said = manifest.files.find((file) => file.path === path) as ArchivedFile;
     yield renderHeader(said, modeOf(path.slice(path.indexOf("/") + 1)), manifest.createdAt);
     const sum = createHash("sha256");
     let bytes = 0;
-    for await (const chunk of bytesOf(source)) {
+    for await (const chunk of bytesOf(from, within)) {
       bytes += chunk.length;
       if (bytes > said.bytes) break;
       sum.update(chunk);
@@ -86,19 +83,21 @@ async function* blocks(manifest: Manifest, sources: readonly Source[], progress:
 }
 
 /** Follows no link that somebody put in a file's place. */
-export function bytesOf({ from, asOwnerOf }: Origin): AsyncIterable<Buffer> {
+export function bytesOf(from: string | Buffer, within?: string): AsyncIterable<Buffer> {
   if (typeof from !== "string") return Readable.from([from]) as AsyncIterable<Buffer>;
-  const open = (): number => openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW);
-  return createReadStream("", {
-    fd: asOwnerOf === undefined ? open() : asOwnerOfNow(asOwnerOf, open),
-    highWaterMark: 262_144,
-  });
+  // A pipe that was put in its place keeps nobody waiting.
+  const open = (): number => openSync(from, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const fd = within === undefined ? open() : atOnceAsOwnerOf(within, open);
+  return createReadStream("", { fd, highWaterMark: 262_144 });
 }
 
-export async function digestOf(origin: Origin): Promise<{ readonly bytes: number; readonly sha256: string }> {
+export async function digestOf(
+  from: string | Buffer,
+  within?: string,
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const sum = createHash("sha256");
   let bytes = 0;
-  for await (const chunk of bytesOf(origin)) {
+  for await (const chunk of bytesOf(from, within)) {
     sum.update(chunk);
     bytes += chunk.length;
   }

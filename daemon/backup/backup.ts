@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { crashpoint } from "../crashpoint.ts";
 import { syncFolder } from "../durable-file.ts";
@@ -109,6 +109,8 @@ function removeLeft(parent: string, name: string): void {
   const prefix = `.${name}.partial-`;
   for (const left of readdirSync(parent)) {
     if (!left.startsWith(prefix) || isAlive(Number(left.slice(prefix.length)))) continue;
+    // In a folder that others write to as well, such as /tmp: theirs is not touched.
+    if (lstatSync(join(parent, left)).uid !== process.geteuid?.()) continue;
     rmSync(join(parent, left), { recursive: true, force: true });
   }
 }
@@ -129,7 +131,7 @@ async function manifestFor(
   work: string,
 ): Promise<Manifest> {
   const files: Manifest["files"][number][] = [];
-  for (const source of sources) files.push({ path: source.path, ...(await digestOf(source)) });
+  for (const { path, from, within } of sources) files.push({ path, ...(await digestOf(from, within)) });
   const hasConfig = files.some(({ path }) => path.startsWith("config/"));
   return manifestOf({
     ...{ holdfast: version(), gateway, createdAt: Math.floor(wallMs), hasKeys: withKeys },

@@ -4,7 +4,7 @@ import { filesBeside } from "../../config/files.ts";
 import type { Source } from "./archive.ts";
 import type { ArchivedLink } from "./manifest.ts";
 import { isArchivedLink, isIdentity, isKept } from "./names.ts";
-import { asOwnerOfNow } from "./owner.ts";
+import { atOnceAsOwnerOf } from "./owner.ts";
 
 /** Smaller ones are held in memory, so that what is summed up is what is written. */
 const HELD_BYTES = 1_048_576;
@@ -16,13 +16,16 @@ export interface Collected {
 
 /**
  * What goes into a backup besides the databases. To be read before they are copied: the position is then never ahead of
- * the log. Links are taken by their target, and only those between certificates.
+ * the log. Links are taken by their target, and only those between certificates. By root it is read as its owner: no link
+ * that is put there meanwhile leads to a file that this one may not read.
  */
 export function collectData(dataDirectory: string, withKeys: boolean): Collected {
+  return atOnceAsOwnerOf(dataDirectory, () => collect(dataDirectory, withKeys));
+}
+
+function collect(dataDirectory: string, withKeys: boolean): Collected {
   const sources: Source[] = [];
   const links: ArchivedLink[] = [];
-  const contentOf = (full: string, bytes: number): Pick<Source, "from" | "asOwnerOf"> =>
-    bytes > HELD_BYTES ? { from: full, asOwnerOf: dataDirectory } : { from: readFileSync(full) };
   const visit = (path: string): void => {
     const full = join(dataDirectory, path);
     const stat = lstatSync(full, { throwIfNoEntry: false });
@@ -31,16 +34,17 @@ export function collectData(dataDirectory: string, withKeys: boolean): Collected
       const link = { path: `data/${path}`, target: readlinkSync(full) };
       if (isArchivedLink(link.path, link.target)) links.push(link);
     } else if (stat?.isFile() === true && isKept(path))
-      sources.push({ path: `data/${path}`, ...contentOf(full, stat.size) });
+      sources.push({
+        path: `data/${path}`,
+        from: stat.size > HELD_BYTES ? full : readFileSync(full),
+        within: dataDirectory,
+      });
   };
   const wanted = (name: string): boolean => {
     if (isIdentity(name)) return withKeys || name.startsWith("gateway.pub");
     return ["position.json", "latch", "last-good", "models"].includes(name);
   };
-  // As its user: a file that this one puts a link in the place of is not to be one of root's.
-  asOwnerOfNow(dataDirectory, () => {
-    for (const name of readdirSync(dataDirectory).sort()) if (wanted(name)) visit(name);
-  });
+  for (const name of readdirSync(dataDirectory).sort()) if (wanted(name)) visit(name);
   return { sources, links };
 }
 

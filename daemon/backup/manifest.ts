@@ -92,7 +92,8 @@ function assertShape({ files, links, head, gateway, createdAt, hasKeys, latched,
     typeof head.epoch === "string" &&
     Array.isArray(head.streams) &&
     typeof gateway === "string" &&
-    Number.isFinite(createdAt) &&
+    typeof createdAt === "number" &&
+    !Number.isNaN(new Date(createdAt).getTime()) &&
     typeof hasKeys === "boolean" &&
     typeof latched === "boolean" &&
     (config === null || typeof config === "string");

@@ -60,9 +60,9 @@ const OTHERS =
 /** The databases with what belongs to them; the journal goes before its file, so that none is taken for another's. */
 export const stateNames: readonly string[] = STATE;
 
-/** What the log that goes away could be led back to an older form with: never the one that takes its place. */
-export function isWayBack(name: string): boolean {
-  return name === "upgrade" || /^(?:records|control)\.db\.older(?:-\w+)?$/.test(name);
+/** Copies of the log from before an upgrade: beside a log that was restored they would be taken for that one's past. */
+export function isCopyOfLog(name: string): boolean {
+  return /^(?:upgrade|(?:records|control)\.db\.older(?:-.+)?)$/.test(name);
 }
 
 export function isIdentity(name: string): boolean {

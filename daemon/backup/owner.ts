@@ -1,19 +1,14 @@
-import { lstatSync, readlinkSync, statSync } from "node:fs";
+import { lstatSync, readlinkSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-
-interface Owner {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 const MOST_LINKS = 40;
 
 /**
- * Run by root, the work is done as the user that a directory belongs to: what it makes is the daemon's, and a link
+ * Run by root, the work is done as the user that a data directory belongs to: what it makes is the daemon's, and a link
  * that waits in a folder of somebody else's leads no further than that user may go.
  */
 export async function asOwnerOf<T>(directory: string, work: () => Promise<T>): Promise<T> {
-  const back = become(ownerOf(directory));
+  const back = become(directory);
   try {
     return await work();
   } finally {
@@ -21,22 +16,9 @@ export async function asOwnerOf<T>(directory: string, work: () => Promise<T>): P
   }
 }
 
-/** The same for what is done at once. */
-export function asOwnerOfNow<T>(directory: string, work: () => T): T {
-  const back = become(ownerOf(directory));
-  try {
-    return work();
-  } finally {
-    back();
-  }
-}
-
-/** Done at once with the rights of an account, where root runs this. */
-export function asAccountNow<T>(
-  { uid, gids }: { readonly uid: number; readonly gids: readonly number[] },
-  work: () => T,
-): T {
-  const back = become({ uid, gid: gids[0] ?? uid }, gids);
+/** The same for work that does not wait, while others go on as root. */
+export function atOnceAsOwnerOf<T>(directory: string, work: () => T): T {
+  const back = become(directory);
   try {
     return work();
   } finally {
@@ -45,12 +27,7 @@ export function asAccountNow<T>(
 }
 
 /** Whoever owns a folder above can put another one in its place: the first who is not root counts. */
-function ownerOf(directory: string): Owner | undefined {
-  if (process.geteuid?.() !== 0) return undefined;
-  return firstOther(resolve(directory), MOST_LINKS) ?? statSync(directory);
-}
-
-function firstOther(path: string, links: number): Owner | undefined {
+function firstOther(path: string, links: number): Stats | undefined {
   const parent = dirname(path);
   const above = parent === path ? undefined : firstOther(parent, links);
   if (above !== undefined) return above;
@@ -59,14 +36,16 @@ function firstOther(path: string, links: number): Owner | undefined {
   return stat.isSymbolicLink() && links > 0 ? firstOther(resolve(parent, readlinkSync(path)), links - 1) : undefined;
 }
 
-function become(owner: Owner | undefined, groups?: readonly number[]): () => void {
+function become(directory: string): () => void {
   const { geteuid, getegid, getgroups, seteuid, setegid, setgroups } = process;
-  if (owner === undefined || owner.uid === 0) return () => undefined;
-  if (geteuid?.() !== 0 || !getegid || !getgroups || !seteuid || !setegid || !setgroups) return () => undefined;
+  const stay = (): void => undefined;
+  if (geteuid?.() !== 0 || !getegid || !getgroups || !seteuid || !setegid || !setgroups) return stay;
+  const { uid, gid } = firstOther(resolve(directory), MOST_LINKS) ?? statSync(directory);
+  if (uid === 0) return stay;
   const before = { gid: getegid(), groups: getgroups() };
-  setgroups([...(groups ?? [owner.gid])]);
-  setegid(owner.gid);
-  seteuid(owner.uid);
+  setgroups([gid]);
+  setegid(gid);
+  seteuid(uid);
   return () => {
     seteuid(0);
     setegid(before.gid);

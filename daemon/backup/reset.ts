@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { LatchNote } from "../latch-note.ts";
 import { storeFiles } from "../store/files.ts";
@@ -15,7 +15,7 @@ export interface Loss {
   /** Null where the database can not be read. */
   readonly decisions: number | null;
   readonly records: number | null;
-  /** Of a gateway of a fleet: records that the fleet has not stored. */
+  /** Of a gateway of a fleet: records that the fleet has not stored; null where that can not be told. */
   readonly unsent: number | null;
   readonly bytes: number;
   readonly names: readonly string[];
@@ -42,12 +42,15 @@ export async function resetData(options: ResetOptions): Promise<Loss> {
   const lock = takeDirectory(dataDirectory);
   try {
     const loss = lossOf(options);
-    if ((loss.unsent ?? 0) > 0 && !options.discardUnsent) {
+    // Where it can not be told, some of it may be.
+    if (loss.unsent !== 0 && !options.discardUnsent) {
       const hint =
         "Let them be sent first (holdfast outbox), carry them there (holdfast outbox export), or say --discard-unsent.";
       throw new BackupError("RESET_UNSENT", { records: loss.unsent }, { hint });
     }
     if (!(await options.confirm(loss))) throw new BackupError("RESTORE_UNCONFIRMED", { changed: "nothing" });
+    // A full disk is a reason for a reset: what only takes room goes first, and makes it for the note.
+    rmSync(storeFiles(dataDirectory).ballast, { force: true });
     secureLatch(dataDirectory, undefined, wallMs);
     const aside = asideName(dataDirectory, "factory-reset", wallMs);
     swap(dataDirectory, { aside, out: loss.names, in: [], drops: true });
@@ -89,8 +92,8 @@ function counted(directory: string, isMember: boolean): Pick<Loss, "decisions" |
       database.close();
     }
   } catch {
-    // Damaged, or of a newer version: a reset is a way out of that too.
-    return { decisions: null, records: null, unsent: null };
+    // Damaged, of a newer version, or on a full disk: a reset is a way out of that too.
+    return { decisions: null, records: null, unsent: isMember ? null : 0 };
   }
 }
 

@@ -13,7 +13,7 @@ import { checkBackup } from "./check.ts";
 import { BackupError } from "./errors.ts";
 import { secureLatch } from "./latch.ts";
 import type { Manifest } from "./manifest.ts";
-import { isIdentity, isWayBack, stateNames, WENT_BACK } from "./names.ts";
+import { isCopyOfLog, isIdentity, stateNames, WENT_BACK } from "./names.ts";
 import { asideName, dropStaged, makeStaged, swap, takeDirectory } from "./swap.ts";
 
 export interface RestoreOptions {
@@ -187,7 +187,7 @@ function planOf(
   const bringsKey = tops.includes("gateway.key");
   const isReplaced = (name: string): boolean =>
     stateNames.includes(name) ||
-    isWayBack(name) ||
+    isCopyOfLog(name) ||
     tops.includes(name) ||
     (bringsKey && isIdentity(name) && name !== "fleet");
   return { out: live.filter(isReplaced), in: [...tops, ...models.map((name) => `models/${name}`)] };

@@ -5,7 +5,8 @@ import type { Command } from "commander";
 import { loadConfig } from "../../config/load.ts";
 import { bundledExample } from "../assets.ts";
 import { replaceConfig } from "../backup/config-files.ts";
-import { asOwnerOf, asOwnerOfNow } from "../backup/owner.ts";
+import { BackupError } from "../backup/errors.ts";
+import { asOwnerOf, atOnceAsOwnerOf } from "../backup/owner.ts";
 import { type Loss, resetData } from "../backup/reset.ts";
 import { gatewayName } from "../check-fleet.ts";
 import { DaemonError, EXIT_DONE, EXIT_USAGE } from "../errors.ts";
@@ -59,6 +60,12 @@ async function reset(options: Options, io: Io): Promise<number> {
   if (!existsSync(directory))
     throw new DaemonError("NO_DATA", { directory }, { hint: "Name the daemon's data directory with --data." });
   const config = findConfig(options);
+  if (options.configToo === true && config === undefined)
+    throw new BackupError(
+      "BACKUP_UNREADABLE",
+      { configuration: "none" },
+      { hint: "Name the gateway's file with --config." },
+    );
   const loaded = config === undefined ? undefined : loadConfig({ file: config, environment: io.environment });
   const name = loaded?.ok === true ? gatewayName(loaded) : hostname();
   const wallMs = Date.now();
@@ -84,7 +91,7 @@ async function reset(options: Options, io: Io): Promise<number> {
 function firstConfig(main: string, wallMs: number): string[] {
   const first = existsSync(FIRST) ? FIRST : bundledExample();
   const files = [{ path: basename(main), bytes: readFileSync(first) }];
-  return asOwnerOfNow(dirname(main), () => replaceConfig(main, files, `before-reset-${wallMs}`));
+  return atOnceAsOwnerOf(dirname(main), () => replaceConfig(main, files, `before-reset-${wallMs}`));
 }
 
 async function isMeant(loss: Loss, name: string, directory: string, io: Io): Promise<boolean> {

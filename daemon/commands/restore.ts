@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { replaceConfig } from "../backup/config-files.ts";
 import { BackupError } from "../backup/errors.ts";
 import type { Manifest } from "../backup/manifest.ts";
-import { asOwnerOf, asOwnerOfNow } from "../backup/owner.ts";
+import { asOwnerOf, atOnceAsOwnerOf } from "../backup/owner.ts";
 import { type Restored, restoreBackup } from "../backup/restore.ts";
 import { EXIT_DONE, EXIT_USAGE } from "../errors.ts";
 import { logText, manifestText, openBackup } from "./backup.ts";
@@ -69,7 +69,9 @@ async function restore(path: string, options: Options, io: Io): Promise<number> 
     );
     const suffix = restored.aside ?? `before-restore-${wallMs}`;
     const kept =
-      config === undefined ? [] : asOwnerOfNow(dirname(config), () => replaceConfig(config, restored.config, suffix));
+      config === undefined
+        ? []
+        : atOnceAsOwnerOf(dirname(config), () => replaceConfig(config, restored.config, suffix));
     io.out(
       options.json === true
         ? `${jsonOf(restored, directory, kept)}\n`

@@ -47,3 +47,34 @@ export function firstDenied(
   const denied = path.find((entry, at) => !isAllowed(account, entry, at === path.length - 1 ? wanted : ENTER));
   return denied?.path;
 }
+
+/**
+ * Looks as the account does where root asks: what a folder of the service's user names, which may be a link to somebody
+ * else's file, is read no further than that user may. Not for work that waits: it is the whole process that changes.
+ */
+export function asAccount<T>(
+  { isRoot, account }: { readonly isRoot: boolean; readonly account: Account },
+  look: () => T,
+): T {
+  const { getegid, getgroups, seteuid, setegid, setgroups } = process;
+  if (!isRoot || account.uid === 0 || !getegid || !getgroups || !seteuid || !setegid || !setgroups) return look();
+  const [group, groups] = [getegid(), getgroups()];
+  setgroups([...account.gids]);
+  setegid(account.gids[0] ?? account.uid);
+  seteuid(account.uid);
+  try {
+    return look();
+  } finally {
+    seteuid(0);
+    setegid(group);
+    setgroups(groups);
+  }
+}
+
+/** As whom root starts a process that reads what the account may have written. */
+export function asWhom({ isRoot, account }: { readonly isRoot: boolean; readonly account: Account }): {
+  readonly uid?: number;
+  readonly gid?: number;
+} {
+  return isRoot && account.uid !== 0 ? { uid: account.uid, gid: account.gids[0] ?? account.uid } : {};
+}

@@ -82,7 +82,7 @@ export const serviceChecks = {
       returned: {
         severity: "error",
         when: "the version before runs",
-        todo: "Read why in `journalctl -u holdfast -p warning`, then install a version that runs, or try this one again with `dpkg --configure -a`.",
+        todo: "Read why in `journalctl -u holdfast -p warning`, then install a version that runs, or try this one again by installing its package once more.",
       },
     },
   },
@@ -103,6 +103,16 @@ export const serviceChecks = {
         severity: "warning",
         when: "it is not: it tries again by itself",
         todo: "Follow what the checks of connectivity say; when they are content, see `journalctl -u holdfast -p warning`.",
+      },
+    },
+  },
+  "service.models": {
+    looksAt: "whether the daemon's inference hosts have the models ready",
+    problems: {
+      unready: {
+        severity: "error",
+        when: "a model gives no answers: its agents take their fallback",
+        todo: "Read why the host was lost in `journalctl -u holdfast -p warning`; take back the drop-in or the model that came last.",
       },
     },
   },

@@ -60,11 +60,9 @@ function ownCertificates(site: Site): readonly Finding[] {
   const named = all.filter((one) => one.certificate !== undefined);
   if (named.length === 0) return [skipped(check, "this gateway has none")];
   return named.map(({ key, certificate = "", own = "" }) => {
-    const place = credentialPlace(certificate, site);
-    const ownPlace = own === "" ? undefined : credentialPlace(own, site);
-    const [file, keyFile] = [place.path, ownPlace?.path ?? ""];
-    const pem = credentialText(place, site);
-    const keyText = ownPlace === undefined ? undefined : credentialText(ownPlace, site);
+    const file = credentialPlace(certificate, site).path;
+    const keyFile = own === "" ? "" : credentialPlace(own, site).path;
+    const [pem, keyText] = [credentialText(certificate, site), own === "" ? undefined : credentialText(own, site)];
     if (pem === undefined) return skipped(check, "the file can not be read: see configuration.credentials", key);
     try {
       const { notBeforeMs, notAfterMs } = certificateFacts(pem);
@@ -150,7 +148,7 @@ async function loginOver(socket: Socket, target: Target, site: Site): Promise<Fi
   const { mqtt, subject } = target;
   if (mqtt === undefined || mqtt.scheme.startsWith("ws"))
     return skipped("connectivity.login", "not tried over WebSocket", subject);
-  const password = mqtt.password === undefined ? undefined : credentialText(credentialPlace(mqtt.password, site), site);
+  const password = mqtt.password === undefined ? undefined : credentialText(mqtt.password, site);
   if (mqtt.password !== undefined && password === undefined)
     return skipped("connectivity.login", "the password can not be read: see configuration.credentials", subject);
   const clientId = `holdfast-doctor-${randomBytes(4).toString("hex")}`;
@@ -185,7 +183,7 @@ async function again(
 
 function tlsFiles({ tls, host }: Target, site: Site) {
   const read = (name: string | undefined): string | undefined =>
-    name === undefined ? undefined : credentialText(credentialPlace(name, site), site);
+    name === undefined ? undefined : credentialText(name, site);
   const [ca, certificate, key] = [read(tls?.ca), read(tls?.certificate), read(tls?.key)];
   const isMissing =
     (tls?.ca !== undefined && ca === undefined) || (tls?.certificate !== undefined && certificate === undefined);

@@ -1,8 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { secretPath } from "../../config/secrets.ts";
-import { asAccountNow } from "../backup/owner.ts";
-import { type Account, firstDenied, READ } from "./account.ts";
+import { type Account, asAccount, firstDenied, READ } from "./account.ts";
 import { type Finding, ok, problem } from "./finding.ts";
 import type { NamedFile } from "./named-files.ts";
 import { exists, type PathEntry, pathEntries } from "./paths.ts";
@@ -31,17 +30,12 @@ export function credentialPlace(
   return { path: secretPath(name, { environment, baseDirectory: loaded?.baseDirectory ?? "." }), byManager: false };
 }
 
-/**
- * Its text, as the daemon would read it: what the configuration names and its account may not read is read for nobody,
- * since that account can write the last good configuration, and the text goes to the broker that stands in it.
- */
-export function credentialText(
-  { path, byManager }: CredentialPlace,
-  { account, isRoot }: Pick<Site, "account" | "isRoot">,
-): string | undefined {
-  const read = (): string => readFileSync(path, "utf8");
+/** What is in it, as far as the daemon could read it too; undefined: not at all. */
+export function credentialText(name: string, site: Site): string | undefined {
   try {
-    return byManager || !isRoot ? read() : asAccountNow(account, read);
+    const { path, byManager } = credentialPlace(name, site);
+    const read = (): string => readFileSync(path, "utf8");
+    return byManager ? read() : asAccount(site, read);
   } catch {
     // Told by configuration.credentials, with what to do.
     return undefined;

@@ -1,5 +1,6 @@
 import { fork } from "node:child_process";
 import { childPath } from "../children.ts";
+import { asWhom } from "./account.ts";
 import type { Check } from "./check.ts";
 import { type DatabaseFact, databaseFindings } from "./database.ts";
 import type { Site } from "./site.ts";
@@ -33,10 +34,9 @@ export const databaseChecks: readonly Check[] = [
  * All that the process says until it ends, or is ended. By root it is run as the service's user: what SQLite puts beside
  * a database that is read must be that user's.
  */
-function ask({ dataDirectory, account, isRoot, unit }: Site): Promise<readonly DatabaseFact[]> {
-  const user = isRoot && unit !== undefined ? { uid: account.uid, gid: account.gids[0] ?? account.uid } : {};
-  const child = fork(childPath("daemon/doctor/database-main"), [dataDirectory], {
-    ...user,
+function ask(site: Site): Promise<readonly DatabaseFact[]> {
+  const child = fork(childPath("daemon/doctor/database-main"), [site.dataDirectory], {
+    ...asWhom(site),
     cwd: "/",
     stdio: ["ignore", "ignore", "ignore", "ipc"],
   });

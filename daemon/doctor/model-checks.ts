@@ -6,6 +6,7 @@ import { openModel } from "../../models/one-model.ts";
 import { bundledModels } from "../assets.ts";
 import { childPath } from "../children.ts";
 import { type FoundModel, findModel } from "../find-model.ts";
+import { asWhom } from "./account.ts";
 import { type Finding, ok, problem, skipped } from "./finding.ts";
 import type { Site } from "./site.ts";
 
@@ -13,7 +14,8 @@ const CHECK = "configuration.models";
 const LOAD_MS = 10_000;
 
 /** Each model that an agent names, one after the other: a small machine has not the memory for all at once. */
-export async function modelFindings({ loaded, dataDirectory }: Site, signal: AbortSignal): Promise<readonly Finding[]> {
+export async function modelFindings(site: Site, signal: AbortSignal): Promise<readonly Finding[]> {
+  const { loaded, dataDirectory } = site;
   if (loaded === undefined) return [skipped(CHECK, "the configuration is not known")];
   const { agents, models } = loaded.config.generation;
   const names = [...new Set(Object.values(agents).flatMap(({ model }) => model ?? []))];
@@ -26,7 +28,7 @@ export async function modelFindings({ loaded, dataDirectory }: Site, signal: Abo
     }
     const places = { dataDirectory, bundled: bundledModels(), baseDirectory: loaded.baseDirectory };
     const model = await findModel(name, models[name], places);
-    if (model.ok) findings.push(await load(model.found));
+    if (model.ok) findings.push(await load(model.found, asWhom(site)));
     else {
       const found = `${model.message}${model.hint === undefined ? "" : ` ${model.hint}`}`;
       findings.push(problem(CHECK, "unusable", { subject: name, found, expected: "the file that its manifest names" }));
@@ -36,7 +38,10 @@ export async function modelFindings({ loaded, dataDirectory }: Site, signal: Abo
 }
 
 /** Loading it with its golden vectors runs them, and compares the answers. */
-async function load({ name, directory, manifest, config }: FoundModel): Promise<Finding> {
+async function load(
+  { name, directory, manifest, config }: FoundModel,
+  runAs: ReturnType<typeof asWhom>,
+): Promise<Finding> {
   const subject = `${name} ${manifest.version}`;
   const order = loadOrder(
     join(directory, MODEL_FILE),
@@ -46,7 +51,7 @@ async function load({ name, directory, manifest, config }: FoundModel): Promise<
   );
   const began = performance.now();
   try {
-    const model = await openModel(order, { hostPath: childPath("models/host/main"), timeoutMs: LOAD_MS });
+    const model = await openModel(order, { hostPath: childPath("models/host/main"), timeoutMs: LOAD_MS, runAs });
     await model.close();
     const { golden } = model.report;
     return ok(

@@ -12,6 +12,7 @@ import {
   dropInFinding,
   latchFinding,
   lockHolder,
+  modelsFinding,
   stateFinding,
   unitFinding,
   versionFinding,
@@ -41,12 +42,12 @@ export const serviceChecks: readonly Check[] = [
     look: ({ environment }) => [versionFinding(version(), environment[RETURNED])],
   },
   {
-    tells: ["service.daemon", "service.bus"],
+    tells: ["service.daemon", "service.bus", "service.models"],
     withinMs: 3000,
     look: ({ dataDirectory, status }) => {
       const lock = statSync(storeFiles(dataDirectory).lock, { throwIfNoEntry: false });
       const holder = lock === undefined ? undefined : lockHolder(textOf("/proc/locks"), lock.dev, lock.ino);
-      return [daemonFinding(holder, status), busFinding(status)];
+      return [daemonFinding(holder, status), busFinding(status), modelsFinding(status)];
     },
   },
   {

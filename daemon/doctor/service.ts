@@ -114,6 +114,16 @@ export function busFinding(status: Status | undefined): Finding {
   });
 }
 
+export function modelsFinding(status: Status | undefined): Finding {
+  const check = "service.models";
+  if (status === undefined) return skipped(check, "no daemon answers");
+  if (!status.ready) return skipped(check, "the daemon is starting");
+  const out = status.models.filter(({ state }) => state !== "ready");
+  if (out.length === 0) return ok(check, `${status.models.length} ready`);
+  const found = out.map(({ name, state, reason }) => `${name}: ${reason ?? state}`).join("; ");
+  return problem(check, "unready", { found: found.slice(0, 300), expected: "ready" });
+}
+
 /** `isUsed`: a daemon has been here, and made the file. */
 export function latchFinding(reading: LatchReading, isUsed: boolean, file: string): Finding {
   const check = "service.latch";

@@ -3,11 +3,12 @@ import type { StoreState } from "../store/messages.ts";
 
 /** One line for `systemctl status`: what a technician looks for first. */
 export function serviceLine(status: Status): string {
-  const { agents, bus, latch, latched, mode, passes, store, lastGood, returned, clock } = status;
+  const { agents, bus, latch, latched, mode, passes, store, lastGood, models, ready, returned, clock } = status;
   const troubles = [
     latched ? `STOPPED: ${oneLine(latch?.why ?? "")}` : undefined,
     clock.trust === "unsynced" ? `the clock is wrong: ${clock.wall}` : undefined,
     lastGood ? "the configuration has mistakes, the last good one is used" : undefined,
+    ready ? modelTrouble(models) : undefined,
     returned === null ? undefined : `the version before runs again: ${oneLine(returned)}`,
     bus.connected ? undefined : `no bus: ${oneLine(bus.reason ?? "not connected")}`,
     logTrouble(store),
@@ -15,6 +16,12 @@ export function serviceLine(status: Status): string {
   const decided = passes.decided.toLocaleString("en");
   const count = agents.length === 1 ? "1 agent" : `${agents.length} agents`;
   return [...troubles, `mode ${mode}`, count, `${decided} decisions`].join("; ");
+}
+
+/** Its agents decide by their fallback meanwhile, or not at all. */
+function modelTrouble(models: Status["models"]): string | undefined {
+  const out = models.filter(({ state }) => state !== "ready").map(({ name, state }) => `${name} is ${state}`);
+  return out.length === 0 ? undefined : `no answers of a model: ${out.join(", ")}`;
 }
 
 /** While it starts: what keeps it. */

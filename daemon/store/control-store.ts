@@ -70,17 +70,13 @@ export class ControlStore {
 
   #copy(): void {
     crashpoint("control.copy.before");
-    const temporary = `${this.#files.controlCopy}.tmp`;
     try {
       // Nobody writes in between: this thread is the only writer, and the journal is empty after a commit.
-      copyFileSync(this.#files.control, temporary);
-      fsyncFile(temporary);
-      renameSync(temporary, this.#files.controlCopy);
-      syncFolder(this.#files.directory);
+      copyControl(this.#files.control, this.#files);
     } catch (error) {
       // The change itself is safe; without room for the copy the older copy stays.
       this.notes.push(`control.db was not copied: ${String(error)}`);
-      rmSync(temporary, { force: true });
+      rmSync(`${this.#files.controlCopy}.tmp`, { force: true });
     }
     crashpoint("control.copy.after");
   }
@@ -122,6 +118,15 @@ export class ControlStore {
     this.notes.push(`its copy could not be read either and was set aside as ${basename(aside)}`);
     return undefined;
   }
+}
+
+/** Puts a file that nobody writes to in the place of control.db's copy. */
+export function copyControl(from: string, { directory, controlCopy }: StoreFiles): void {
+  const temporary = `${controlCopy}.tmp`;
+  copyFileSync(from, temporary);
+  fsyncFile(temporary);
+  renameSync(temporary, controlCopy);
+  syncFolder(directory);
 }
 
 const PARTS = ["", "-journal"] as const;

@@ -27,13 +27,15 @@ interface Circumstances {
   readonly wasKnown: boolean;
   /** A running daemon came upon damage. */
   readonly isSuspect: boolean;
+  /** What was set aside before and is still to be saved from. */
+  readonly needed: readonly string[];
   /** Told before anything is set aside, so that a start after a power cut knows of it. */
   readonly announce: (aside: string) => void;
 }
 
 /** Opens records.db or makes it; sets aside what can not be read. */
 export function openRecords(files: StoreFiles, circumstances: Circumstances): OpenedRecords {
-  const { wallMs, wasKnown, isSuspect, announce } = circumstances;
+  const { wallMs, wasKnown, isSuspect, needed, announce } = circumstances;
   const notes: string[] = [];
   const existed = existsSync(files.records);
   let why = withoutTheFile(files.records, wasKnown);
@@ -47,7 +49,7 @@ export function openRecords(files: StoreFiles, circumstances: Circumstances): Op
   }
   const aside = asideName(files.records, wallMs);
   announce(aside);
-  quarantine(files.records, aside);
+  quarantine(files.records, aside, needed);
   notes.push(`records.db was set aside as ${aside}: ${why}`);
   const database = openForWriting(files.records);
   settle(database);

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, existsSync, mkdirSync, rmSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { StartReason } from "../../sync/kinds.ts";
 import type { Gap, StreamHead } from "../../sync/records.ts";
 import type { Signer } from "../../sync/signing.ts";
 import { writeDurably } from "../durable-file.ts";
-import { ControlStore } from "./control-store.ts";
+import { ControlStore, copyControl } from "./control-store.ts";
 import { startReason } from "./discontinuity.ts";
 import { StoreError } from "./errors.ts";
 import { type StoreFiles, storeFiles } from "./files.ts";
@@ -21,7 +21,7 @@ import { controlSchema, recordsSchema } from "./schema.ts";
 import type { Database } from "./sqlite-writer.ts";
 import { headsOf, lastEpoch, lastRecord } from "./tables/epoch.ts";
 import { sweepTemporaries } from "./temporaries.ts";
-import { returnToOlder } from "./versions/return.ts";
+import { returnToOlder, UNFINISHED } from "./versions/return.ts";
 import { snapshotBeforeUpgrade, snapshotsIn } from "./versions/snapshot.ts";
 
 /** Everything that is known before the new epoch's first record is written. */
@@ -39,6 +39,8 @@ export interface Opening {
   readonly lastN: number;
   readonly notes: string[];
   readonly salvaged: Salvaged | undefined;
+  /** Records may have stayed behind in a file from which the log was taken over. */
+  readonly hasHoles: boolean;
   /** With it the log is signed; undefined when there is no key and none could be written. */
   readonly signer: Signer | undefined;
 }
@@ -62,14 +64,24 @@ export function openStore(start: WriterStart): Opening {
   }
 }
 
+const NOTHING = (): void => undefined;
+/** In the mark of a log that went back, when records stayed behind. */
+const INCOMPLETE = "incomplete\n";
+
 /** After the program was changed: the way back to an older form of the databases, or a copy before they get a newer one. */
 function changeForms(files: StoreFiles, wallMs: number): string[] {
   const snapshots = snapshotsIn(files);
-  const back = (path: string, schema: Schema, taking: () => void): string[] =>
-    returnToOlder({ path, schema, snapshots, wallMs, taking }) ?? [];
+  const back = (path: string, schema: Schema, taking: () => void, losing: () => void): string[] =>
+    returnToOlder({ path, schema, snapshots, wallMs, taking, losing }) ?? [];
   const notes = [
-    ...back(files.control, controlSchema, () => undefined),
-    ...back(files.records, recordsSchema, () => writeDurably(files.wentBack, "")),
+    // Its copy would be of the newer form still, and of no use to this version.
+    ...back(files.control, controlSchema, () => copyControl(`${files.control}${UNFINISHED}`, files), NOTHING),
+    ...back(
+      files.records,
+      recordsSchema,
+      () => existsSync(files.wentBack) || writeDurably(files.wentBack, ""),
+      () => writeDurably(files.wentBack, INCOMPLETE),
+    ),
   ];
   const copied = snapshotBeforeUpgrade(files, wallMs);
   if (copied !== undefined)
@@ -91,6 +103,7 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     wallMs: start.wallMs,
     wasKnown: known !== undefined,
     isSuspect: meta.suspect === "yes",
+    needed: interrupted,
     announce: (aside) =>
       control.change({ kind: "meta", name: "salvaging", value: [aside, ...interrupted].join(ASIDE_SEPARATOR) }),
   });
@@ -127,6 +140,7 @@ function openLog(start: WriterStart, files: StoreFiles, lock: Database, control:
     lastN: Math.max(last?.n ?? 0, known?.n ?? 0),
     notes: [...control.notes, ...notes, ...opened.notes, ...key.notes],
     salvaged,
+    hasHoles: salvaged !== undefined || isIncomplete(files.wentBack),
     signer: key.signer,
   };
 }
@@ -158,6 +172,10 @@ function gatewayKey(files: StoreFiles, control: ControlStore, wallMs: number): O
   const name = opened.signer?.key;
   if (name !== undefined && name !== known) control.change({ kind: "meta", name: KEY_NAME, value: name });
   return opened;
+}
+
+function isIncomplete(wentBack: string): boolean {
+  return existsSync(wentBack) && readFileSync(wentBack, "utf8") === INCOMPLETE;
 }
 
 function removeDatabase(path: string): void {

@@ -12,12 +12,15 @@ export function asideName(path: string, wallMs: number): string {
   return `${path}.corrupt-${wallMs}`;
 }
 
-/** Sets a database aside under a name that says when; never deletes it, but keeps only the newest two. */
-export function quarantine(path: string, aside: string): void {
+/**
+ * Sets a database aside under a name that says when. Of the others only one stays, the newest by its name, and each of
+ * `needed`: the clock may have been set back, so the names do not tell what is still to be saved.
+ */
+export function quarantine(path: string, aside: string, needed: readonly string[] = []): void {
   moveAside(path, aside);
-  // By name this one may be the oldest: the clock may be in 1970 now.
   const others = setAside(path).filter((one) => one !== aside);
-  for (const old of others.slice(KEEP - 1)) for (const part of PARTS) rmSync(old + part, { force: true });
+  for (const old of others.slice(KEEP - 1))
+    if (!needed.includes(old)) for (const part of PARTS) rmSync(old + part, { force: true });
 }
 
 /** Goes on where a power cut ended it: what is left in the old place belongs to what was moved already. */

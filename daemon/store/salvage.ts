@@ -210,13 +210,7 @@ interface Hole {
 }
 
 /** In the new epoch's first transaction: a drop record for each run of records that was lost with the old file. */
-export function recordHoles(
-  database: Database,
-  tables: LogTables,
-  salvaged: Salvaged | undefined,
-  wallMs: number,
-): void {
-  if (salvaged === undefined) return;
+export function recordHoles(database: Database, tables: LogTables, wallMs: number): void {
   const idOf = database.prepare("SELECT lower(hex(id)) FROM epoch WHERE ordinal = ?").pluck();
   for (const hole of [...innerHoles(database, tables.heads), ...tailHoles(database)].slice(0, MOST_HOLES)) {
     const { epoch, stream, from, to } = hole;

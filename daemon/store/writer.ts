@@ -83,7 +83,7 @@ export class Writer {
         insertEpoch(this.#database, { ...row, startedBootMs: start.bootMs, reason }, previous);
         if (gap !== undefined) this.#tables.state.addGap(gap.from, gap.to, gap.reason);
         this.#tables.write(0, "epochStart", start.wallMs, (recordId) => epochStartBody(recordId, this.#opening, start));
-        recordHoles(this.#database, this.#tables, this.#opening.salvaged, start.wallMs);
+        if (this.#opening.hasHoles) recordHoles(this.#database, this.#tables, start.wallMs);
         if (this.#opening.salvaged !== undefined) {
           this.#tables.actions.rebuild();
           recordSource(this.#database, this.#opening.salvaged);

@@ -1,7 +1,7 @@
 import { becomes, type Claims } from "../claims.ts";
 import { countersIn, eachDecision } from "../fixtures.ts";
 import { Readings } from "../pumps.ts";
-import { Sensor } from "../sensor.ts";
+import { paced, Sensor } from "../sensor.ts";
 import { asReadmeSays, verified } from "./drop-ins.ts";
 import type { Machine } from "./machine.ts";
 import { DATA, drained, exposure, type Site } from "./site.ts";
@@ -11,6 +11,8 @@ const MESSAGES = 10_000;
 /** So many before anything is measured: whatever is compiled at run time is by then. */
 const WARM_UP = 5000;
 const IN_HAND = 2000;
+const CALM_PER_SECOND = 20;
+const CALM_MESSAGES = 200;
 const LIMIT_MS = 240_000;
 
 interface Measured {
@@ -29,7 +31,8 @@ export async function hardened(site: Site, claims: Claims): Promise<void> {
   if (!(await ready(machine, claims, "with the drop-in hardened"))) return;
   const restarts = machine.property(UNIT, "NRestarts");
   claims.holds(isWithoutJit(machine), "with the drop-in hardened its memory may still be written and run");
-  const with_ = await flood(site, claims, plain.sent);
+  const calm = await atLeisure(site, claims, plain.sent);
+  const with_ = await flood(site, claims, plain.sent + calm);
   await drained(machine, claims);
   claims.holds(machine.property(UNIT, "NRestarts") === restarts, "with the drop-in hardened it was started again");
   claims.figure("hardened: systemd-analyze security", exposure(machine));
@@ -41,13 +44,32 @@ export async function hardened(site: Site, claims: Claims): Promise<void> {
   claims.figure("decisions a second under a flood, plain and hardened", `${plain.perSecond}, ${with_.perSecond}`);
   machine.run("systemctl", "stop", UNIT);
   const data = machine.path(DATA);
-  const fallbacks = [false, true].map((isHardened) => fallbacksIn(data, (index) => index >= plain.sent === isHardened));
-  claims.figure("of these decided by fallback, in all: plain; hardened", fallbacks.join("; "));
-  const all = plain.sent + with_.sent;
+  const flooded = plain.sent + calm;
+  const unanswered = fallbacksIn(data, (index) => index >= plain.sent && index < flooded);
+  claims.figure(`hardened, ${CALM_PER_SECOND} messages a second: decided by fallback, in all`, unanswered.join(" of "));
+  claims.holds(unanswered[0] === 0, "with the drop-in hardened the model gives no answer in time");
+  const fallbacks = [(index: number) => index < plain.sent, (index: number) => index >= flooded].map((isMeant) =>
+    fallbacksIn(data, isMeant).join(" of "),
+  );
+  claims.figure("under the flood by fallback, in all: plain; hardened", fallbacks.join("; "));
+  const all = flooded + with_.sent;
   for (const agent of ["each", "window"]) {
     const { decided } = countersIn(data)[agent] ?? {};
     claims.holds(decided === all, `hardened, ${agent}: of ${all} acknowledged ${decided} were decided`);
   }
+}
+
+/** As a plant sends them: every decision has its model's answer. Gives how many. */
+async function atLeisure({ machine, broker }: Site, claims: Claims, first: number): Promise<number> {
+  const before = decidedBy(machine);
+  const sensor = await new Sensor(broker.port, "plant").open();
+  const readings = new Readings(sensor, first);
+  await paced(CALM_PER_SECOND, () => readings.sent - first >= CALM_MESSAGES, readings.send);
+  const isTaken = await sensor.settled(LIMIT_MS);
+  const isDone = await becomes(() => decidedBy(machine) >= before + readings.acknowledged.size * 2, LIMIT_MS);
+  claims.holds(isTaken && isDone, "hardened, it does not decide about what comes at leisure");
+  sensor.close();
+  return readings.sent - first;
 }
 
 /** As many messages as it takes, from a sensor that keeps it busy. */
@@ -78,14 +100,14 @@ async function flood({ machine, broker }: Site, claims: Claims, first: number): 
 }
 
 /** Decisions without an answer of the model, of how many. */
-function fallbacksIn(data: string, isMeant: (index: number) => boolean): string {
+function fallbacksIn(data: string, isMeant: (index: number) => boolean): readonly [number, number] {
   let [fallbacks, all] = [0, 0];
   for (const { decision } of eachDecision(data)) {
     if (decision.eventId === undefined || !isMeant(Number(decision.eventId.slice(1)))) continue;
     all += 1;
     if (decision.source === "fallback") fallbacks += 1;
   }
-  return `${fallbacks} of ${all}`;
+  return [fallbacks, all];
 }
 
 const decidedBy = (machine: Machine): number => status(machine)?.passes.decided ?? 0;

@@ -13,6 +13,8 @@ const SUITE = "bookworm";
 const BOOTED = /^(?:starting|running|degraded)/;
 const BOOT_MS = 120_000;
 const COMMAND_MS = 600_000;
+/** A whole journal. */
+const MOST_SAID_BYTES = 512 * 1024 * 1024;
 
 export const NEEDS = ["debootstrap", "systemd-nspawn", "nsenter", "dpkg-deb"];
 
@@ -120,7 +122,11 @@ export class Machine {
       "--",
       ...command,
     ];
-    const { status, stdout, stderr } = spawnSync("nsenter", args, { encoding: "utf8", timeout: COMMAND_MS });
+    const { status, stdout, stderr } = spawnSync("nsenter", args, {
+      encoding: "utf8",
+      timeout: COMMAND_MS,
+      maxBuffer: MOST_SAID_BYTES,
+    });
     return { code: status ?? -1, out: stdout, text: `${stdout}${stderr}` };
   }
 

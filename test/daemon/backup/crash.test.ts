@@ -6,6 +6,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { settleDirectory } from "../../../daemon/backup/swap.ts";
 import { childPath } from "../../../daemon/children.ts";
 import { latchPath, readLatch } from "../../../daemon/latch-file.ts";
+import { storeFiles } from "../../../daemon/store/files.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
 import { inside, temporaryDirectory } from "../store/support.ts";
 import { backup, live, restore, type Site, site } from "./site.ts";
@@ -101,6 +102,13 @@ describe("a reset that is killed", () => {
     settleDirectory(data);
     expect(leftovers(data)).toEqual([]);
     expect(decisions(data)).toBe(9);
+  });
+
+  test("has let the ballast go by then, so that a full disk has room for the note", () => {
+    const data = copyOf(used.data);
+    expect(existsSync(storeFiles(data).ballast)).toBe(true);
+    expect(died("reset", "swap.before", data)).toBe(true);
+    expect(existsSync(storeFiles(data).ballast)).toBe(false);
   });
 
   test.each(after.filter((point) => !point.startsWith("swap.in")))("at %s is finished by the next start", (point) => {

@@ -63,6 +63,7 @@ describe("a backup's manifest", () => {
 
   test.each([
     [{ kind: "other" }],
+    [{ createdAt: 1e300 }],
     [{ files: [file("data/records.db")] }],
     [{ files: [file("data/records.db"), file("data/control.db"), file("data/control.db")] }],
     [{ files: [{ ...file("data/records.db"), bytes: -1 }, file("data/control.db")] }],

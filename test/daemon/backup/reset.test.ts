@@ -80,8 +80,10 @@ test("a stop that only control.db knows of outlives a reset", async () => {
   expect(readLatch(latchPath(at.data))).toEqual({ kind: "read", note: stop });
 });
 
-test("a database that can not be read keeps nobody from a reset", async () => {
+test("a database that can not be read keeps nobody from a reset, but a fleet may not have all of it", async () => {
   for (const name of ["records.db", "control.db"]) writeFileSync(join(at.data, name), "damage ".repeat(999));
-  expect(await reset()).toMatchObject({ decisions: null, unsent: null });
+  await expect(reset({ hasFleet: true })).rejects.toMatchObject({ code: "RESET_UNSENT", detail: { records: null } });
+  expect(left()).toContain("records.db");
+  expect(await reset()).toMatchObject({ decisions: null, unsent: 0 });
   expect(left()).toEqual([]);
 });

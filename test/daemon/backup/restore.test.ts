@@ -16,7 +16,9 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { makeStaged } from "../../../daemon/backup/swap.ts";
 import { latchPath, readLatch, writeLatchDurably } from "../../../daemon/latch-file.ts";
 import type { LatchNote } from "../../../daemon/latch-note.ts";
+import { storeFiles } from "../../../daemon/store/files.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
+import { snapshotBeforeUpgrade, snapshotsIn } from "../../../daemon/store/versions/snapshot.ts";
 import { inside, openTestStore } from "../store/support.ts";
 import { backup, live, restore, type Site, site } from "./site.ts";
 
@@ -105,6 +107,19 @@ describe("a backup that is restored", () => {
     await live(elsewhere, 1, { fingerprint: "machine-2" });
     expect(epochs(elsewhere).map(({ reason }) => reason)).toEqual(["first", "moved"]);
     expect(verifyLog({ directory: elsewhere })).toMatchObject({ ok: true });
+  });
+
+  test("is not mixed with what an upgrade had copied of the log before it", async () => {
+    await backup(at);
+    const other = await site(30);
+    const tomorrow = { known: { records: 4, control: 9 }, spareBytes: 0 };
+    snapshotBeforeUpgrade(storeFiles(other.data), Date.now(), tomorrow);
+    const { aside } = await restore(at.archive, other.data);
+    expect(snapshotsIn(storeFiles(other.data))).toEqual([]);
+    expect(snapshotsIn(storeFiles(join(other.data, aside ?? "")))).toHaveLength(1);
+    inside(other.data, (db) => db.pragma("user_version = 4"), false);
+    await expect(live(other.data, 1)).rejects.toMatchObject({ code: "STORE_NEWER" });
+    expect(decisions(other.data)).toBe(5);
   });
 
   test("begins an epoch of its own beside a clone that goes on", async () => {

@@ -1,12 +1,12 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { snapshotDatabases } from "../../../daemon/backup/snapshot.ts";
 import { createIds } from "../../../daemon/ids.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
 import { openTestStore, temporaryDirectory } from "../store/support.ts";
-import { site } from "./site.ts";
+import { backup, site } from "./site.ts";
 
 test("copies both databases of a directory in which nothing runs, each as one file", async () => {
   const { data, folder } = await site(7);
@@ -63,4 +63,29 @@ test("copies no file that is no database of a gateway", async () => {
   const directory = temporaryDirectory();
   writeFileSync(join(directory, "records.db"), "hello ".repeat(999));
   await expect(snapshotDatabases(directory, temporaryDirectory())).rejects.toMatchObject({ code: "STORE_CORRUPT" });
+});
+
+describe.runIf(process.geteuid?.() === 0)("made by root of a directory that is somebody else's, a backup", () => {
+  test.each([10, 2_000_000])("does not read a file of %i bytes that its owner may not", async (bytes) => {
+    const at = await site(3);
+    const folder = join(at.data, "models", "a".repeat(64));
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(at.data, { recursive: true, encoding: "utf8" }))
+      chownSync(join(at.data, name), 54_321, 54_321);
+    chownSync(at.data, 54_321, 54_321);
+    chmodSync(at.folder, 0o755);
+    await backup(at);
+    // As a link would lead to it that is put there between the look and the reading.
+    writeFileSync(join(folder, "model.onnx"), Buffer.alloc(bytes, "s"), { mode: 0o600 });
+    await expect(backup(at)).rejects.toMatchObject({ code: "EACCES" });
+  });
+
+  test("leaves alone what somebody else has put beside it under such a name", async () => {
+    const at = await site(3);
+    const left = join(at.folder, ".backup.tar.gz.partial-999999");
+    mkdirSync(left);
+    chownSync(left, 54_321, 54_321);
+    await backup(at);
+    expect(existsSync(left)).toBe(true);
+  });
 });

@@ -54,3 +54,11 @@ test("a backup brings back the configuration only where it is asked to, and keep
   const kept = readdirSync(folder).filter((name) => name.startsWith("holdfast.yaml.before-restore-"));
   expect(kept.map((name) => readFileSync(join(folder, name), "utf8"))).toEqual([expect.stringContaining("other")]);
 });
+
+test("a reset that is to put a configuration back, and knows of none, deletes nothing", async () => {
+  const data = join(folder, "data");
+  await expect(program(["factory-reset", "--yes", "--config-too", "--data", data], fakeIo())).rejects.toMatchObject({
+    hint: "Name the gateway's file with --config.",
+  });
+  expect(existsSync(join(data, "records.db"))).toBe(true);
+});

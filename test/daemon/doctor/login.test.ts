@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect, connectAsync } from "mqtt";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Account } from "../../../daemon/doctor/account.ts";
 import { connectivityChecks } from "../../../daemon/doctor/connectivity-checks.ts";
 import type { Finding } from "../../../daemon/doctor/finding.ts";
 import { freePort } from "../../../scripts/trial/daemon.ts";
@@ -170,3 +171,30 @@ test("a server that takes the connection and is silent is waited for 4 s, not lo
   expect(performance.now() - began).toBeLessThan(8000);
   silent.close();
 });
+
+test.runIf(process.geteuid?.() === 0)(
+  "a secret that the service's user may not read is sent to nobody by a doctor that root runs",
+  async () => {
+    const heard: Buffer[] = [];
+    const listener = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.on("data", (bytes: Buffer) => void heard.push(bytes));
+    });
+    await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+    const { port } = listener.address() as { port: number };
+    const folder = mkdtempSync(join(tmpdir(), "holdfast-doctor-"));
+    writeFileSync(join(folder, "mine"), PASSWORD, { mode: 0o600 });
+    const bus = `bus: { kind: external, url: "mqtt://127.0.0.1:${port}", username: x, passwordFile: ${folder}/mine }\n`;
+    const check = connectivityChecks.find(({ tells }) => tells.includes("connectivity.login"));
+    const look = async (account: Account): Promise<Finding[]> => [
+      ...((await check?.look(siteOf({ dataDirectory: folder, loaded: loaded(bus), account }), never)) ?? []),
+    ];
+    const login = (await look({ user: "service", group: "service", uid: 54_321, gids: [54_321] })).find(
+      (one) => one.check === "connectivity.login",
+    );
+    expect(login?.found).toContain("the password can not be read");
+    expect(Buffer.concat(heard).toString("latin1")).not.toContain(PASSWORD);
+    listener.close();
+    rmSync(folder, { recursive: true });
+  },
+);

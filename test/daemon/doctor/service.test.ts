@@ -5,12 +5,14 @@ import {
   dropInFinding,
   latchFinding,
   lockHolder,
+  modelsFinding,
   stateFinding,
   unitFinding,
   versionFinding,
   watchdogFinding,
 } from "../../../daemon/doctor/service.ts";
 import { loadedCredentials, unitFiles, unitOf } from "../../../daemon/doctor/unit.ts";
+import type { Status } from "../../../daemon/status.ts";
 
 const GOOD = {
   LoadState: "loaded",
@@ -72,6 +74,16 @@ describe("of the service, doctor", () => {
       "warning",
       "warning",
     ]);
+  });
+
+  test("tells a model that gives no answers while the daemon runs", () => {
+    const model = { name: "linear", version: 1, digest: "d", strikes: 0, lane: "main" };
+    const status = (state: string, ready = true) =>
+      ({ ready, models: [{ ...model, state, reason: "its host was lost" }] }) as unknown as Status;
+    expect(modelsFinding(status("ready")).level).toBe("ok");
+    expect(modelsFinding(status("loading"))).toMatchObject({ problem: "unready", found: "linear: its host was lost" });
+    expect(modelsFinding(status("loading", false)).level).toBe("skipped");
+    expect(modelsFinding(undefined).level).toBe("skipped");
   });
 
   test("tells when the version before the installed one runs", () => {

@@ -153,22 +153,6 @@ test("keeps the newest two of the files that were set aside", async () => {
   expect(existsSync(join(directory, "records.db"))).toBe(true);
 });
 
-test("a damaged file is saved from, and kept, where the clock is in 1970 and two were set aside in other years", async () => {
-  const { directory, bodies } = await leftBehind(2000);
-  for (const year of [2025, 2026]) writeFileSync(join(directory, `records.db.corrupt-${Date.UTC(year)}`), "older");
-  await (await openTestStore(directory)).store.stop();
-  scribble(join(directory, "records.db"), 2048 * 150, 2048);
-  const clock = new MovableClock();
-  clock.aheadMs = -Date.now();
-  const { store } = await openTestStore(directory, {}, clock);
-  await store.stop();
-  const saved = inside(directory, (db) => db.prepare("SELECT count(*) FROM record WHERE kind = 1").pluck().get());
-  expect(saved).toBeGreaterThan(bodies.length / 2);
-  const aside = readdirSync(directory).filter((name) => /^records\.db\.corrupt-\d+$/.test(name));
-  expect(aside.length).toBe(2);
-  expect(aside.some((name) => Number(name.split("-")[1]) < 86_400_000)).toBe(true);
-});
-
 test("counters survive a damaged file as far as it can be read", async () => {
   const directory = temporaryDirectory();
   const { store } = await openTestStore(directory);

@@ -228,3 +228,13 @@ function leaveHotJournal(path: string): void {
   rmSync(work);
   expect(existsSync(`${path}-journal`)).toBe(true);
 }
+
+test("with a clock that was set back the log that was set aside just now is kept, and saved from", async () => {
+  const { directory, ids } = await leftBehind(300);
+  const year = 31_536_000_000;
+  for (const ahead of [1, 2])
+    writeFileSync(join(directory, `records.db.corrupt-${Date.now() + ahead * year}`), "older");
+  truncateSync(join(directory, "records.db"), 0);
+  expect(await opened(directory)).toMatchObject({ reason: "recovered" });
+  expect(idsIn(directory)).toEqual(ids);
+});

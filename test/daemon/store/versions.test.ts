@@ -1,14 +1,28 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import Sqlite from "better-sqlite3";
 import { expect, test } from "vitest";
 import { childPath } from "../../../daemon/children.ts";
+import { createIds } from "../../../daemon/ids.ts";
 import { storeFiles } from "../../../daemon/store/files.ts";
+import { recordsSchema } from "../../../daemon/store/schema.ts";
 import { verifyLog } from "../../../daemon/store/verify.ts";
 import { carryOver } from "../../../daemon/store/versions/carry.ts";
+import { returnToOlder } from "../../../daemon/store/versions/return.ts";
 import { snapshotBeforeUpgrade, snapshotsIn } from "../../../daemon/store/versions/snapshot.ts";
 import { inside, openTestStore, put } from "./support.ts";
 
@@ -18,6 +32,8 @@ const TOMORROW = { records: 4, control: 3 };
 const TOMORROWS_SQL = `
   ALTER TABLE record ADD COLUMN origin TEXT NOT NULL DEFAULT 'here'; ALTER TABLE ruleState ADD COLUMN since INT;
   CREATE TABLE novel (x); PRAGMA user_version = 4;`;
+
+const newId = createIds();
 
 const idsIn = (directory: string): string[] =>
   inside(directory, (db) =>
@@ -35,23 +51,29 @@ async function ofYesterday(): Promise<{ directory: string; ids: string[] }> {
 }
 
 /** Upgraded to a version of tomorrow, which wrote more and was left. `sql`: what else that version changed. */
-async function ofTomorrow(sql = ""): Promise<{ directory: string; ids: string[] }> {
+async function ofTomorrow(sql = "", controlSql = ""): Promise<{ directory: string; ids: string[]; intent: string }> {
   const { store, directory } = await openTestStore();
+  await store.control.change({ kind: "mode", scope: "gateway", mode: "auto" });
   const ids = put(store, 300);
   await store.stop();
   snapshotBeforeUpgrade(storeFiles(directory), Date.now(), { known: TOMORROW, spareBytes: 0 });
   const newer = await openTestStore(directory);
   ids.push(...put(newer.store, 200, { by: "tomorrow" }));
+  const wallMs = Date.now();
+  const intent = newId(wallMs);
+  const body = JSON.stringify({ v: 1, kind: "intent", id: intent, agent: "pump", decision: ids.at(-1) });
+  newer.store.append({ stream: 1, kind: "intent", agent: 1, id: intent, wallMs, body });
   newer.store.project({ kind: "ruleState", agent: 1, key: "p1", rule: "hot", state: "held" });
   newer.store.project({ kind: "acknowledged", epoch: 1, stream: 1, contiguous: 250, ranges: "[]" });
   await newer.store.stop();
   inside(directory, (db) => db.exec(TOMORROWS_SQL + sql), false);
   const control = new Sqlite(join(directory, "control.db"));
   control.exec(
-    "ALTER TABLE mode ADD COLUMN why TEXT; INSERT INTO mode VALUES ('site', 'observe', 'x'); PRAGMA user_version = 3;",
+    `ALTER TABLE mode ADD COLUMN why TEXT; DELETE FROM mode; INSERT INTO mode VALUES ('site', 'observe', 'x');
+     PRAGMA user_version = 3; ${controlSql}`,
   );
   control.close();
-  return { directory, ids };
+  return { directory, ids, intent };
 }
 
 test("before a database gets a new form both are copied, and it is told where", async () => {
@@ -143,6 +165,57 @@ test("a table of another form stays as it was before the upgrade, and is told", 
   expect(store.epoch().notes).toContain("the table total of the newer version has another form");
   await store.stop();
   expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("actions of the newer version are known by their records where their table can not be brought over", async () => {
+  const { directory, intent } = await ofTomorrow("ALTER TABLE action RENAME COLUMN open TO isOpen;");
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes).toContain("the table action of the newer version has another form");
+  const { open } = await store.restoreActions([]);
+  expect(open.map(({ first }) => (JSON.parse(first) as { id: string }).id)).toEqual([intent]);
+});
+
+test("modes that can not be brought over do not come back as they were before the upgrade", async () => {
+  const { directory } = await ofTomorrow("", "ALTER TABLE mode RENAME COLUMN mode TO level");
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().notes.join("; ")).toContain("the modes are not known: the gateway observes");
+  expect((await store.control.state()).modes).toEqual({ gateway: "observe" });
+});
+
+test("control.db torn just after the way back is restored from a copy that this version can read", async () => {
+  const { directory } = await ofTomorrow();
+  copyFileSync(join(directory, "control.db"), join(directory, "control.db.bak"));
+  await diesAt(directory, "return.begun:2");
+  truncateSync(join(directory, "control.db"), 0);
+  const { store } = await openTestStore(directory);
+  expect((await store.control.state()).modes).toEqual({ site: "observe" });
+});
+
+test("a way back that was cut short, before the newer version was there again, can be gone once more", async () => {
+  const { directory, ids } = await ofTomorrow();
+  await diesAt(directory, "return.carried:2");
+  const nothing = { taking: () => undefined, losing: () => undefined };
+  const newer = { ...recordsSchema, migrations: [...recordsSchema.migrations, { to: 4, sql: "" }] };
+  const [path, snapshots] = [join(directory, "records.db"), snapshotsIn(storeFiles(directory))];
+  expect(returnToOlder({ path, schema: newer, snapshots, wallMs: 1, ...nothing })).toBeUndefined();
+  expect(existsSync(`${path}.older`)).toBe(false);
+  const { store } = await openTestStore(directory);
+  expect(store.epoch().reason).toBe("restored");
+  await store.stop();
+  expect(idsIn(directory)).toEqual(plain(ids));
+});
+
+test("of two copies that of the newer form is taken, whatever the clock said when they were made", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const [copy] = snapshotsIn(storeFiles(directory));
+  const older = join(directory, "upgrade/form-2-2-9");
+  cpSync(copy?.folder ?? "", older, { recursive: true });
+  inside(older, (db) => db.exec("DROP TABLE acknowledged; PRAGMA user_version = 2;"), false);
+  writeFileSync(join(older, "about.json"), JSON.stringify({ records: 2, control: 2, madeAtMs: Date.now() + 1e9 }));
+  const { store } = await openTestStore(directory);
+  await store.stop();
+  expect(idsIn(directory)).toEqual(plain(ids));
+  expect(inside(directory, (db) => db.prepare("SELECT contiguous FROM acknowledged").pluck().get())).toBe(250);
 });
 
 test("records that do not fit their hash are not brought along, and are told", async () => {
@@ -243,5 +316,52 @@ test.each(["begun", "carried", "aside", "begun:2", "carried:2", "aside:2"])(
     expect(idsIn(directory)).toEqual(plain(ids));
     expect(verifyLog({ directory })).toMatchObject({ ok: true });
     expect(readdirSync(directory).filter((name) => /older|went-back/.test(name))).toEqual([]);
+  },
+);
+
+test("a disk that is full in the middle of the way back is waited for: nothing is left behind", async () => {
+  const { directory, ids } = await ofTomorrow();
+  const [newer, older] = [
+    join(directory, "records.db"),
+    join(snapshotsIn(storeFiles(directory))[0]?.folder ?? "", "records.db"),
+  ];
+  const into = new Sqlite(older);
+  into.pragma(`max_page_count = ${Number(into.pragma("page_count", { simple: true })) + 8}`);
+  expect(() => carryOver(newer, into)).toThrow(expect.objectContaining({ code: "SQLITE_FULL" }));
+  into.pragma("max_page_count = 100000");
+  expect(carryOver(newer, into).notes).toEqual([]);
+  into.close();
+  expect(idsIn(dirname(older))).toEqual(plain(ids));
+});
+
+test.each(["at once", "after a cut"])(
+  "what can not be read of a newer file is skipped, all else comes along, and what is missing is told as dropped, %s",
+  async (when) => {
+    const { directory, ids } = await ofTomorrow();
+    const path = join(directory, "records.db");
+    const leaf = inside(directory, (db) =>
+      db
+        .prepare(
+          "SELECT pageno FROM dbstat WHERE name = 'record' AND pagetype = 'leaf' ORDER BY path DESC LIMIT 1 OFFSET 8",
+        )
+        .pluck()
+        .get(),
+    ) as number;
+    const file = openSync(path, "r+");
+    writeSync(file, Buffer.alloc(2048, 0xff), 0, 2048, (leaf - 1) * 2048);
+    closeSync(file);
+    if (when === "after a cut") await diesAt(directory, "return.carried:2");
+    const { store } = await openTestStore(directory);
+    if (when === "at once") expect(store.epoch().notes.join("; ")).toMatch(/records after n \d+ could not be read/);
+    await store.stop();
+    const kept = idsIn(directory);
+    expect(kept.at(-1)).toBe(plain(ids).at(-1));
+    expect(ids.length - kept.length).toBeGreaterThan(0);
+    expect(ids.length - kept.length).toBeLessThan(20);
+    const dropped = inside(directory, (db) =>
+      db.prepare("SELECT sum(body ->> 'rows') FROM record WHERE body ->> 'kind' = 'drop'").pluck().get(),
+    );
+    expect(dropped).toBe(ids.length - kept.length);
+    expect(verifyLog({ directory }).bad).toBeUndefined();
   },
 );
