@@ -15,7 +15,7 @@ import type { Database } from "./sqlite-writer.ts";
 import { gapsIn, insertEpoch } from "./tables/epoch.ts";
 import { agentsIn } from "./tables/state.ts";
 
-/** Pages that only retention and the closing of an epoch may use, when the quota is reached. */
+/** Pages that only retention, and the beginning and end of an epoch may use, when the quota is reached. */
 const RESERVE_PAGES = 256;
 /** What of the budget is not the database's: WAL and its growth, ballast, control.db and its copy. */
 const QUOTA_SHARE = 0.8;
@@ -71,24 +71,29 @@ export class Writer {
     const { id, ordinal, previous, reason, gap, notes, control } = this.#opening;
     crashpoint("epoch.before");
     // Called again when the disk was full: what is on disk already is not written twice.
+    // With the reserve: at the quota, as a kill may leave it, there would be no start, and so nothing that makes room.
     if (this.lastN === this.#opening.lastN)
-      this.#transact(() => {
-        const row = {
-          ordinal,
-          id,
-          bootId: start.bootId,
-          fingerprint: start.fingerprint,
-          startedWallMs: Math.floor(start.wallMs),
-        };
-        insertEpoch(this.#database, { ...row, startedBootMs: start.bootMs, reason }, previous);
-        if (gap !== undefined) this.#tables.state.addGap(gap.from, gap.to, gap.reason);
-        this.#tables.write(0, "epochStart", start.wallMs, (recordId) => epochStartBody(recordId, this.#opening, start));
-        if (this.#opening.hasHoles) recordHoles(this.#database, this.#tables, start.wallMs);
-        if (this.#opening.salvaged !== undefined) {
-          this.#tables.actions.rebuild();
-          recordSource(this.#database, this.#opening.salvaged);
-        }
-      });
+      this.#withReserve(() =>
+        this.#transact(() => {
+          const row = {
+            ordinal,
+            id,
+            bootId: start.bootId,
+            fingerprint: start.fingerprint,
+            startedWallMs: Math.floor(start.wallMs),
+          };
+          insertEpoch(this.#database, { ...row, startedBootMs: start.bootMs, reason }, previous);
+          if (gap !== undefined) this.#tables.state.addGap(gap.from, gap.to, gap.reason);
+          this.#tables.write(0, "epochStart", start.wallMs, (recordId) =>
+            epochStartBody(recordId, this.#opening, start),
+          );
+          if (this.#opening.hasHoles) recordHoles(this.#database, this.#tables, start.wallMs);
+          if (this.#opening.salvaged !== undefined) {
+            this.#tables.actions.rebuild();
+            recordSource(this.#database, this.#opening.salvaged);
+          }
+        }),
+      );
     assertDurable(this.#database);
     crashpoint("epoch.after");
     this.#position(start.wallMs);

@@ -175,3 +175,27 @@ test("refuses a database of a newer version, and one of another program", async 
     expect(readdirSync(directory).some((name) => name.includes(".corrupt-"))).toBe(false);
   }
 });
+
+test("a log that was killed at its quota starts, makes room, and goes on", async () => {
+  const directory = temporaryDirectory();
+  const limits = { maxBytes: 1_200_000 };
+  const { store } = await openTestStore(directory, limits);
+  put(store, 1500, { text: "q".repeat(200) });
+  await store.stop();
+  // The reserve was in use; no page is free.
+  inside(
+    directory,
+    (db) => {
+      db.exec("PRAGMA max_page_count = 100000; CREATE TABLE filler (b)");
+      const pages = (): number => db.pragma("page_count", { simple: true }) as number;
+      while (pages() < 560 || db.pragma("freelist_count", { simple: true }) !== 0)
+        db.exec("INSERT INTO filler VALUES (zeroblob(1500))");
+    },
+    false,
+  );
+  // So long that the start's own records do not fit into what is left of the last pages.
+  const again = await openTestStore(directory, limits, new MovableClock("boot".repeat(2000)));
+  put(again.store, 300, { text: "q".repeat(200) });
+  await again.store.flush();
+  expect(again.store.epoch().ordinal).toBe(2);
+});
