@@ -112,6 +112,16 @@ describe("holdfast stop", () => {
     },
   );
 
+  test("one press of Ctrl-C that comes twice, since npm passes it on too, ends a daemon cleanly", async () => {
+    const { start } = await site();
+    const daemon = await start();
+    daemon.child.kill("SIGINT");
+    await until("the stop to begin", () => daemon.lines.some((line) => line.event === "stopping"));
+    daemon.child.kill("SIGINT");
+    await until("its end", () => daemon.child.exitCode !== null || daemon.child.signalCode !== null);
+    expect([daemon.child.exitCode, daemon.child.signalCode]).toEqual([0, null]);
+  });
+
   test("kills a daemon that hangs, since only then nothing can leave", async () => {
     const { data, start } = await site();
     const daemon = await start();
