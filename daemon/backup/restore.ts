@@ -13,6 +13,7 @@ import { checkBackup } from "./check.ts";
 import { BackupError } from "./errors.ts";
 import { secureLatch } from "./latch.ts";
 import type { Manifest } from "./manifest.ts";
+import { keepTighterModes } from "./modes.ts";
 import { isCopyOfLog, isIdentity, stateNames, WENT_BACK } from "./names.ts";
 import { asideName, dropStaged, makeStaged, swap, takeDirectory } from "./swap.ts";
 
@@ -39,6 +40,8 @@ export interface Restored {
   readonly latch: LatchNote | undefined;
   /** The certificate that is there now was kept, since it holds longer than the one in the backup. */
   readonly keptCertificate: boolean;
+  /** Scopes whose mode or switch is tighter than in the backup, and was kept. */
+  readonly keptModes: readonly string[];
   readonly config: readonly ConfigFile[];
 }
 
@@ -69,11 +72,20 @@ export async function restoreBackup(options: RestoreOptions): Promise<Restored> 
     if (stop.aborted) throw new BackupError("BACKUP_STOPPED", {});
     const config = configIn(staged, manifest);
     const keptCertificate = prepare(dataDirectory, staged, manifest, wallMs);
+    const keptModes = keepTighterModes(storeFiles(dataDirectory), storeFiles(join(staged, "data")));
     const latch = secureLatch(dataDirectory, latchOf(join(staged, "data"), manifest, wallMs), wallMs);
     const plan = planOf(live, namesIn(staged), { ...options, keptCertificate });
     const aside = asideName(dataDirectory, "before-restore", wallMs);
     swap(dataDirectory, { ...plan, aside, drops: false });
-    return { manifest, log, keptCertificate, latch, config, aside: plan.out.length === 0 ? undefined : aside };
+    return {
+      manifest,
+      log,
+      keptCertificate,
+      keptModes,
+      latch,
+      config,
+      aside: plan.out.length === 0 ? undefined : aside,
+    };
   } finally {
     // After a swap there is nothing left of it; before one, nothing was changed.
     if (!existsSync(join(dataDirectory, "restore.json"))) dropStaged(dataDirectory);

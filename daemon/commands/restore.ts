@@ -104,14 +104,14 @@ async function isWanted(manifest: Manifest, isInUse: boolean, directory: string,
 }
 
 function jsonOf(
-  { manifest, log, aside, latch, keptCertificate }: Restored,
+  { manifest, log, aside, latch, keptCertificate, keptModes }: Restored,
   directory: string,
   kept: readonly string[],
 ) {
   const { gateway, createdAt, head } = manifest;
   return JSON.stringify({
     ...{ directory, gateway, createdAt, head, chain: log.ok, keptCertificate, keptConfig: kept },
-    ...{ aside: aside === undefined ? null : join(directory, aside), latched: latch !== undefined },
+    ...{ aside: aside === undefined ? null : join(directory, aside), latched: latch !== undefined, keptModes },
   });
 }
 
@@ -121,7 +121,7 @@ interface Placed {
 }
 
 function told(
-  { manifest, log, aside, latch, keptCertificate, config: files }: Restored,
+  { manifest, log, aside, latch, keptCertificate, keptModes, config: files }: Restored,
   directory: string,
   { config, kept }: Placed,
   io: Io,
@@ -134,6 +134,7 @@ function told(
     );
   if (keptCertificate)
     lines.push("The fleet's certificate that was there is kept: it holds longer than the one in the backup.");
+  if (keptModes.length > 0) lines.push(`Stays tighter than in the backup: ${safe(keptModes.join(", "), 240)}`);
   if (config !== undefined)
     lines.push(
       `The configuration is the backup's: ${files.length} files; as they were before: ${kept.join(", ") || "none"}`,

@@ -191,6 +191,47 @@ describe("a backup that is restored", () => {
   });
 });
 
+async function setModes(data: string, modes: Readonly<Record<string, string>>): Promise<void> {
+  const { store } = await openTestStore(data);
+  for (const [scope, mode] of Object.entries(modes)) await store.control.change({ kind: "mode", scope, mode });
+  await store.stop();
+}
+
+function modesOf(data: string): unknown {
+  const database = new Sqlite(storeFiles(data).control, { readonly: true });
+  try {
+    return Object.fromEntries(database.prepare("SELECT scope, mode FROM mode").raw().all() as [string, string][]);
+  } finally {
+    database.close();
+  }
+}
+
+describe("modes and switches", () => {
+  const inBackup = { gateway: "auto", "agent:a": "observe", "tool:t": "approve", "switch:agent:a": "on" };
+
+  test("that were tightened since the backup stay so, and others are the backup's", async () => {
+    await setModes(at.data, inBackup);
+    await backup(at);
+    await setModes(at.data, { gateway: "observe", "agent:a": "auto", "switch:agent:a": "off", "tool:new": "dryRun" });
+    const { keptModes } = await restore(at.archive, at.data);
+    expect([...keptModes].sort()).toEqual(["gateway", "switch:agent:a", "tool:new"]);
+    expect(modesOf(at.data)).toEqual({
+      ...{ gateway: "observe", "agent:a": "observe", "tool:t": "approve" },
+      ...{ "switch:agent:a": "off", "tool:new": "dryRun" },
+    });
+  });
+
+  test("that can not be read any more let nothing go beyond observing", async () => {
+    await setModes(at.data, inBackup);
+    await backup(at);
+    for (const path of [storeFiles(at.data).control, storeFiles(at.data).controlCopy]) writeFileSync(path, "damaged");
+    await restore(at.archive, at.data);
+    expect(modesOf(at.data)).toEqual({
+      ...{ gateway: "observe", "agent:a": "observe", "tool:t": "observe", "switch:agent:a": "off" },
+    });
+  });
+});
+
 describe("the latch", () => {
   test("stays set in a gateway that is stopped, whatever the backup says", async () => {
     await backup(at);
@@ -336,7 +377,9 @@ describe("a restore that is refused changes nothing", () => {
   test("and what an earlier one left lying is cleared away", async () => {
     const staged = makeStaged(at.data);
     copyFileSync(at.archive, join(staged, "x"));
-    await restore(at.archive, at.data, { confirm: async () => false }).catch(() => undefined);
+    await expect(restore(at.archive, at.data, { confirm: async () => false })).rejects.toMatchObject({
+      code: "RESTORE_UNCONFIRMED",
+    });
     expect(everything(at.data)).toEqual(before);
   });
 });
