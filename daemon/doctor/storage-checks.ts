@@ -111,6 +111,7 @@ async function speed(site: Site, signal: AbortSignal): Promise<readonly Finding[
     const { code } = error as NodeJS.ErrnoException;
     return [skipped("storage.speed", `nothing can be written there (${code})`)];
   } finally {
+    // On a disk that became read-only it stays: what was found of the disk is told all the same.
     await rm(path, { force: true }).catch(() => undefined);
   }
   return [speedFinding(rounds)];
